@@ -1,0 +1,55 @@
+/// \file
+/// The settings of a Loader. Every field is also an option of the `faro` command and a key of its
+/// TOML files, under the same name.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace faro {
+
+/// What becomes of the samples that do not fill the last global batch of an epoch.
+enum class EndPolicy {
+  drop,     ///< they are left out of this epoch
+  pad,      ///< the batch is filled with repeated samples of weight zero (Sample::pad)
+  partial,  ///< the last batch is smaller, and some ranks' local batches may be empty
+};
+
+/// The bytes that are shuffled together, in aggregate over all ranks.
+struct Window {
+  enum class Kind { automatic, full, bytes };
+  Kind kind = Kind::automatic;
+  std::uint64_t bytes = 0;  ///< for Kind::bytes
+};
+
+/// Settings of one loader; plain values, checked by validate(). All sizes are in bytes.
+struct Config {
+  std::string data;      ///< brace pattern, directory, glob, single shard, or @file with a list
+  std::string manifest;  ///< HDF5 manifest; made there if absent; empty: index in memory
+  std::string format = "auto";      ///< auto | tar | raw
+  std::uint64_t raw_header = 0;     ///< raw: bytes before the first record of a shard
+  std::uint64_t raw_record = 0;     ///< raw: bytes of a record
+  std::uint64_t epochs = 1;         ///< number of epochs
+  std::uint64_t first_epoch = 0;    ///< number of the first epoch
+  std::uint64_t seed = 0;           ///< the shuffle's seed
+  std::uint64_t global_batch = 64;  ///< samples of a step over all ranks
+  EndPolicy end = EndPolicy::drop;  ///< what the end of an epoch does
+  Window window;                    ///< samples that are shuffled together
+  std::uint64_t memory = 0;         ///< budget of a rank; 0: half of what is free, over the node's ranks
+  std::uint64_t block_size = 0;     ///< target bytes of a block when indexing; 0: from the data set
+  std::uint64_t request_size = 8U << 20;  ///< largest range of one request
+  std::uint64_t max_requests = 32;        ///< requests in flight of a rank
+  std::uint64_t attempts = 4;             ///< tries of one range before it is an error
+  double request_timeout = 30.0;          ///< seconds without a byte before a request is given up
+  double peer_timeout = 300.0;            ///< seconds of silence before a peer is named
+  std::string ca_file;                    ///< PEM bundle that HTTPS servers are checked against
+  std::uint64_t leases = 2;               ///< batches a consumer may hold when it asks for the next
+  std::uint64_t node_ranks = 0;  ///< ranks that share one arena; 0: all ranks of a node
+  bool checksums = true;         ///< index: read every byte and record CRC32C; else headers only
+  bool verify = false;           ///< prove exactly-once delivery and reading after every epoch
+
+  /// Throws Error(invalid_argument) that names the setting and the accepted range.
+  void validate() const;
+};
+
+}  // namespace faro
