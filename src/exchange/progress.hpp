@@ -1,0 +1,84 @@
+// What the threads of a rank tell each other.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+
+#include "faro/error.hpp"
+
+namespace faro::exchange {
+
+/// Thread safe.
+class Progress {
+ public:
+  /// How far the rank's own blocks have come: all of its turns below `turn` of an epoch, and all of
+  /// the epochs before it, are in the arena, whole, checked and split.
+  struct Ready {
+    std::uint64_t epoch = 0;
+    std::uint64_t turn = 0;
+    auto operator<=>(const Ready&) const = default;
+  };
+
+  void set_ready(Ready ready) {
+    change([&] { ready_ = ready; });
+  }
+  [[nodiscard]] Ready ready() const {
+    const std::scoped_lock lock(mutex_);
+    return ready_;
+  }
+  /// This rank cannot go on. The first failure stays.
+  void fail(const Error& error) {
+    change([&] {
+      if (!failure_) failure_ = error;
+    });
+  }
+  [[nodiscard]] std::optional<Error> failure() const {
+    const std::scoped_lock lock(mutex_);
+    return failure_;
+  }
+  /// This rank's consumer has left.
+  void stop() {
+    change([&] { stopping_ = true; });
+  }
+  [[nodiscard]] bool stopping() const {
+    const std::scoped_lock lock(mutex_);
+    return stopping_;
+  }
+  /// Something else has changed: wakes who waits.
+  void notify() {
+    change([] {});
+  }
+  /// Number of changes so far, for wait().
+  [[nodiscard]] std::uint64_t changes() const {
+    const std::scoped_lock lock(mutex_);
+    return changes_;
+  }
+  /// Returns once there were changes since `seen`, or after `timeout`.
+  void wait(std::uint64_t seen, std::chrono::microseconds timeout) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, timeout, [&] { return changes_ != seen; });
+  }
+
+ private:
+  template <class Change>
+  void change(Change&& apply) {
+    {
+      const std::scoped_lock lock(mutex_);
+      apply();
+      ++changes_;
+    }
+    changed_.notify_all();
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t changes_ = 0;
+  Ready ready_;
+  std::optional<Error> failure_;
+  bool stopping_ = false;
+};
+
+}  // namespace faro::exchange

@@ -1,0 +1,75 @@
+// Interface of fetch/: blocks from the store into memory, checked and split into samples.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "format/format.hpp"
+#include "manifest/manifest.hpp"
+#include "store/store.hpp"
+
+namespace faro::fetch {
+
+/// One block to bring: `bytes` (the block's length) and `extents` (its count) are written by the
+/// fetcher until the job is done.
+struct Job {
+  std::uint64_t id = 0;  ///< the caller's
+  std::uint64_t block = 0;
+  std::byte* bytes = nullptr;
+  format::Extent* extents = nullptr;
+};
+
+struct Options {
+  store::Options store;
+  std::uint64_t request_size = 8U << 20;  ///< largest range of one request
+  int rank = 0;                           ///< for messages
+};
+
+struct Counters {
+  std::uint64_t blocks = 0;    ///< that arrived whole and right
+  std::uint64_t bytes = 0;     ///< of those blocks: each counted once, whatever it took
+  std::uint64_t requests = 0;  ///< sent to the store
+  std::uint64_t retries = 0;   ///< requests sent again, and blocks read again
+  std::uint64_t wasted_bytes = 0;
+};
+
+/// Reads blocks in ranges of at most request_size, many at once; checks length, ETag and CRC32C;
+/// reads a bad block again; splits it into samples. Not thread safe but for wake().
+class Fetcher {
+ public:
+  /// Keeps references to the manifest and the format.
+  Fetcher(const manifest::Manifest& manifest, const format::Format& format, const Options& options);
+
+  void start(const Job& job);
+  /// Drives the reads; appends the jobs that are done. Throws the Error of a block that cannot be
+  /// had: it names shard, byte range, rank and attempts.
+  void poll(std::vector<Job>& done, std::chrono::milliseconds timeout);
+  void wake() { client_.wake(); }
+  [[nodiscard]] std::size_t pending() const noexcept { return active_.size(); }
+  [[nodiscard]] Counters counters() const;
+
+ private:
+  struct Active {
+    Job job;
+    std::uint64_t parts_left = 0;
+    unsigned attempt = 1;
+  };
+  void request(std::uint64_t key, const Active& active);
+  [[nodiscard]] bool intact(const Active& active) const;
+  [[nodiscard]] std::string where(const manifest::Block& block) const;
+
+  const manifest::Manifest& manifest_;
+  const format::Format& format_;
+  Options options_;
+  store::Client client_;
+  std::unordered_map<std::uint64_t, Active> active_;  // by the key that its requests carry
+  std::uint64_t next_key_ = 0;
+  Counters counters_;
+  std::vector<store::Completion> completions_;
+};
+
+}  // namespace faro::fetch
