@@ -1,5 +1,22 @@
 # faro_test(NAME SOURCES a.cpp ... [LINKS target ...] [RANKS n ...] [TIMEOUT s])
 # A GoogleTest program: run directly, and once for every number of RANKS under mpirun.
+#
+# Programs of several ranks get PROCESSORS, so that `ctest -j` does not start two of them at once on
+# a small machine, and what Open MPI needs to run more ranks than cores, as root too.
+set(FARO_TEST_ENVIRONMENT
+  OMPI_MCA_rmaps_base_oversubscribe=1
+  OMPI_MCA_mpi_yield_when_idle=1
+  OMPI_MCA_hwloc_base_binding_policy=none
+  OMPI_ALLOW_RUN_AS_ROOT=1
+  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
+if(FARO_SANITIZE)
+  # MPI keeps what it allocates, and takes locks that ThreadSanitizer has not seen.
+  list(APPEND FARO_TEST_ENVIRONMENT
+    ASAN_OPTIONS=detect_leaks=0
+    TSAN_OPTIONS=ignore_noninstrumented_modules=1
+    UBSAN_OPTIONS=print_stacktrace=1)
+endif()
+
 function(faro_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINKS;RANKS" ${ARGN})
   if(NOT arg_TIMEOUT)
@@ -10,13 +27,13 @@ function(faro_test name)
   if(NOT arg_RANKS)
     target_link_libraries(${name} PRIVATE GTest::gtest_main)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS unit)
+    set_tests_properties(${name} PROPERTIES
+      TIMEOUT ${arg_TIMEOUT} LABELS unit ENVIRONMENT "${FARO_TEST_ENVIRONMENT}")
   endif()
   foreach(ranks IN LISTS arg_RANKS)
     add_test(NAME ${name}.${ranks}
-             COMMAND ${MPIEXEC_EXECUTABLE} -n ${ranks} $<TARGET_FILE:${name}>)
+             COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:${name}>)
     set_tests_properties(${name}.${ranks} PROPERTIES
-      TIMEOUT ${arg_TIMEOUT} LABELS mpi
-      ENVIRONMENT "OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+      TIMEOUT ${arg_TIMEOUT} LABELS mpi PROCESSORS ${ranks} ENVIRONMENT "${FARO_TEST_ENVIRONMENT}")
   endforeach()
 endfunction()

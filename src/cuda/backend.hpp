@@ -1,0 +1,20 @@
+// Interface of cuda/: what GPUs there are, and why none where there is none. CMake builds one of
+// backend_cuda.cpp and backend_none.cpp behind it.
+#pragma once
+
+#include <string>
+
+namespace faro::cuda {
+
+/// What this build and this machine can do with CUDA.
+struct Backend {
+  bool compiled = false;  ///< the build has the CUDA backend
+  bool usable = false;    ///< and there is a driver with a device
+  int devices = 0;        ///< visible to this process (CUDA_VISIBLE_DEVICES)
+  std::string why;  ///< for people: the versions where usable, else what it fell back to and why
+};
+
+/// Asks the driver. Never throws for a missing one, and creates no context on any device.
+[[nodiscard]] Backend probe();
+
+}  // namespace faro::cuda

@@ -1,0 +1,47 @@
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+
+#include "cuda/backend.hpp"
+
+namespace faro::cuda {
+namespace {
+
+// CUDA counts versions in thousands: 13020 is 13.2.
+std::string version(int number) {
+  return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
+}
+
+std::string fallback(std::string_view why) {
+  return fmt::format("{}; batches stay in host memory", why);
+}
+
+}  // namespace
+
+Backend probe() {
+  int runtime = 0;
+  int driver = 0;  // stays 0 where no driver is installed
+  cudaRuntimeGetVersion(&runtime);
+  cudaDriverGetVersion(&driver);
+
+  Backend backend{.compiled = true, .usable = false, .devices = 0, .why = {}};
+  int devices = 0;  // CUDA leaves it alone when it fails
+  const cudaError_t status = cudaGetDeviceCount(&devices);
+  if (status != cudaSuccess) {
+    cudaGetLastError();  // the error would else come up in the host program's next check
+    backend.why =
+        driver == 0
+            ? fallback(fmt::format("no CUDA driver on this machine (runtime {})", version(runtime)))
+            : fallback(fmt::format("CUDA driver {} with runtime {}: {}", version(driver),
+                                   version(runtime), cudaGetErrorString(status)));
+    return backend;
+  }
+  backend.devices = devices;
+  backend.usable = devices > 0;
+  backend.why = backend.usable
+                    ? fmt::format("{} device{}, driver {}, runtime {}", devices,
+                                  devices == 1 ? "" : "s", version(driver), version(runtime))
+                    : fallback("no CUDA device is visible");
+  return backend;
+}
+
+}  // namespace faro::cuda
