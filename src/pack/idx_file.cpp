@@ -92,7 +92,7 @@ IdxFile read_idx(const std::string& path, unsigned dimensions) {
     const std::uint32_t size = big_endian(header.subspan(4 * std::size_t{i}));
     idx.sizes.push_back(size);
     check(size == 0 || bytes <= most / size, ErrorCode::format,
-          "{}: its header claims {} bytes, but a file of {} bytes holds {} at most", path,
+          "{}: its header claims {} bytes or more, but a file of {} bytes holds {} at most", path,
           fmt::join(idx.sizes, " x "), stored, most);
     bytes *= size;
   }

@@ -71,7 +71,7 @@ TEST(IdxFile, RefusesWrongMagic) {
 TEST(IdxFile, RefusesSizesThatTheFileCannotHold) {
   const Directory dir;
   write(dir / "huge", idx({0xffffffff, 0xffffffff, 0xffffffff}, "x"));
-  expect_refused(dir / "huge", 3, "x 4294967295 bytes");
+  expect_refused(dir / "huge", 3, "bytes or more");
   write(dir / "large", idx({0xffffffff, 28, 28}, "x"));
   expect_refused(dir / "large", 3, "holds 17 at most");
   write_gz(dir / "large.gz", idx({0xffffffff, 28, 28}, std::string(100'000, 'x')));

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Installs what faro is built with from Debian's packages, or says what to install.
+set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+usage: jobs/setup.sh [--tests] [--check]
+
+Installs what is missing of what faro is built with. As root on Debian or Ubuntu it uses apt-get;
+otherwise it prints what to install and ends with code 1. Where nothing is missing it ends at once
+and needs no network.
+
+  --tests   also what the tests need: GoogleTest, a web server, clang, Python
+  --check   install nothing, only say what is missing
+EOF
+}
+
+build=(
+  g++ cmake ninja-build pkg-config
+  libopenmpi-dev openmpi-bin         # MPI 3.1
+  libcurl4-openssl-dev               # HTTP(S) stores
+  libhdf5-dev                        # the manifest
+  libhwloc-dev libisal-dev libxxhash-dev
+  libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
+  libarchive-dev libpng-dev zlib1g-dev  # faro pack
+)
+tests=(
+  libgtest-dev ccache make
+  nginx-light openssl                # HTTP(S) servers on this machine
+  clang libclang-rt-14-dev           # libFuzzer
+  python3 python3-h5py               # other readers of what faro writes
+)
+
+wanted=("${build[@]}")
+check=false
+for argument in "$@"; do
+  case $argument in
+    --tests) wanted+=("${tests[@]}") ;;
+    --check) check=true ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+# What to do where Debian's packages are not ours to install, as on a cluster.
+elsewhere() {
+  cat <<'EOF'
+
+Without root, on a cluster, either of these gives the same (or ask for the packages above):
+  modules:  module load gcc/12 cmake ninja openmpi hdf5 curl
+            for what your site has no module of (isa-l, toml++, CLI11, spdlog, ...) use Spack
+  Spack:    spack env activate ./configs && spack install
+            (configs/spack.yaml; an MPI of the site goes into its "packages:" section)
+Then: cmake --preset release -DFARO_BUILD_TESTS=OFF && cmake --build --preset release
+EOF
+}
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "setup: this is no Debian system, so nothing was checked. faro needs:" >&2
+  { printf '  %s\n' "${wanted[*]}"; elsewhere; } >&2
+  exit 1
+fi
+
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
+missing=()
+for package in "${wanted[@]}"; do
+  grep -qxF -- "$package" <<<"$installed" || missing+=("$package")
+done
+if [[ ${#missing[@]} -eq 0 ]]; then
+  echo "setup: all ${#wanted[@]} packages are there"
+  exit 0
+fi
+
+if $check || [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+  {
+    echo "setup: ${#missing[@]} packages are missing. As root:"
+    echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    elsewhere
+  } >&2
+  exit 1
+fi
+
+echo "setup: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() { apt-get -q -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1; }
+install_missing() { apt install -y --no-install-recommends "${missing[@]}"; }
+
+# The package lists may be missing, or older than the packages on the mirror: fetch them where
+# installing without that fails, or cannot work.
+if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || ! install_missing; then
+  echo "setup: fetching Debian's package lists"
+  apt update || true  # one unreachable source among several is no reason to stop
+  if ! install_missing; then
+    tail -n 20 "$log" >&2
+    echo "setup: apt-get could not install: ${missing[*]}" >&2
+    exit 1
+  fi
+fi
+echo "setup: ${#missing[@]} packages installed"
