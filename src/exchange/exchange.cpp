@@ -54,6 +54,11 @@ std::optional<Error> Exchange::error() const {
   return ready_.empty() ? error_ : std::nullopt;
 }
 
+std::optional<Error> Exchange::failure() const {
+  const std::scoped_lock lock(mutex_);
+  return error_;
+}
+
 void Exchange::finish(const std::optional<Error>& error) {
   {
     const std::scoped_lock lock(mutex_);
@@ -64,16 +69,26 @@ void Exchange::finish(const std::optional<Error>& error) {
   progress_.notify();
 }
 
+void Exchange::abandon(const Error& error) {
+  // Destroying an operation waits for it, which may be for ever: let them go instead.
+  static_cast<void>(status_operation_.release());
+  for (auto& [rank, peer] : awaited_) {
+    for (auto& operation : peer.operations) static_cast<void>(operation.release());
+  }
+  outgoing_.abandon();
+  finish(error);
+}
+
 bool Exchange::advance() {
   if (const double seconds = given_up_after_; seconds > 0 && state_ != State::done) {
     std::string silent;
     for (const auto& [rank, peer] : awaited_) silent += fmt::format(" {}", rank);
-    finish(Error(ErrorCode::peer,
-                 fmt::format("no progress for {:.0f} s in round {}: rank {} waits for {}{}", seconds,
-                             number_, comm_.rank(),
-                             silent.empty() ? "the status of all ranks" : "data from rank",
-                             silent),
-                 comm_.rank()));
+    abandon(Error(ErrorCode::peer,
+                  fmt::format("no progress for {:.0f} s in round {}: rank {} waits for {}{}",
+                              seconds, number_, comm_.rank(),
+                              silent.empty() ? "the status of all ranks" : "data from rank",
+                              silent),
+                  comm_.rank()));
     return true;
   }
   switch (state_) {

@@ -76,6 +76,11 @@ class Exchange {
   [[nodiscard]] std::optional<LocalBatch> take();
   /// The error that ended the exchange on all ranks, once all batches before it are taken.
   [[nodiscard]] std::optional<Error> error() const;
+  /// The same at once, whatever is left to take.
+  [[nodiscard]] std::optional<Error> failure() const;
+  /// Ends the exchange of this rank alone; what is under way is abandoned. For failures of the
+  /// layer below, which no round can carry.
+  void abandon(const Error& error);
   /// The consumer has waited too long: ends the exchange with an Error(peer) that says for whom.
   void give_up(double seconds) { given_up_after_ = seconds; }
   /// Bytes that came from other nodes.

@@ -98,6 +98,12 @@ bool Outgoing::pump(int tag) {
   return moved;
 }
 
+void Outgoing::abandon() {
+  queue_.clear();
+  static_cast<void>(new std::deque<Sent>(std::move(under_way_)));
+  under_way_.clear();
+}
+
 void Outgoing::send(const Message& message, int tag) {
   MessageHeader header{number_, message.samples.size(),
                        sizeof(MessageHeader) + message.samples.size() * sizeof(std::uint64_t)};

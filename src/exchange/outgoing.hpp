@@ -41,6 +41,8 @@ class Outgoing {
              Windows& windows);
   /// Packs and sends as much as may be under way; whether anything was done.
   bool pump(int tag);
+  /// Lets go of what is under way, with its memory.
+  void abandon();
   [[nodiscard]] bool done() const noexcept { return queue_.empty() && under_way_.empty(); }
 
  private:

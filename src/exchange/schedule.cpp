@@ -1,6 +1,7 @@
 #include "exchange/schedule.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.hpp"
 #include "format/format.hpp"
@@ -44,9 +45,10 @@ Round Schedule::round(std::uint64_t number) const {
 
 std::shared_ptr<const EpochPlan> Schedule::epoch(std::uint64_t index) {
   const std::scoped_lock lock(mutex_);
-  auto& plan = plans_[index];
-  if (!plan) plan = make(index);
-  return plan;
+  if (const auto found = plans_.find(index); found != plans_.end()) return found->second;
+  check(index == next_, ErrorCode::internal, "epoch {} is asked for where {} is next", index, next_);
+  ++next_;
+  return plans_[index] = make(index);
 }
 
 void Schedule::forget_before(std::uint64_t index) {

@@ -72,6 +72,7 @@ class Schedule {
   std::uint64_t rounds_per_epoch_;
   std::mutex mutex_;
   std::map<std::uint64_t, std::shared_ptr<const EpochPlan>> plans_;
+  std::uint64_t next_ = 0;                    // the epoch to be made next
   std::vector<std::uint64_t> tail_;           // by rank: the next free virtual address
   std::vector<std::uint64_t> block_address_;  // resident only: by block
 };

@@ -1,0 +1,111 @@
+#include "loader/dataset.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.hpp"
+#include "exchange/arena.hpp"
+#include "store/store.hpp"
+#include "telemetry/memory.hpp"
+
+namespace faro::loader {
+namespace {
+
+void say(const Loader::Log& log, const comm::Communicator& comm, const std::string& line) {
+  if (log && comm.rank() == 0) log(line);
+}
+
+manifest::Manifest read_manifest(const std::string& file, comm::Communicator& comm) {
+  manifest::Manifest manifest;
+  std::vector<std::byte> bytes;
+  comm::together(comm, [&] {
+    if (comm.rank() == 0) bytes = manifest::serialise(manifest::read(file));
+  });
+  bytes = comm::broadcast_bytes(comm, std::move(bytes), 0);
+  comm::together(comm, [&] { manifest = manifest::deserialise(bytes); });
+  return manifest;
+}
+
+/// Whether a manifest lists the shards that DATA names. Rank 0 looks.
+bool lists_the_same(const manifest::Manifest& manifest, const Config& config,
+                    comm::Communicator& comm) {
+  std::uint64_t same = 0;
+  comm::together(comm, [&] {
+    if (comm.rank() != 0) return;
+    const auto uris = store::expand(config.data, format::listing_suffix(manifest.format));
+    const auto& shards = manifest.shards;
+    same = std::equal(uris.begin(), uris.end(), shards.begin(), shards.end(),
+                      [](const auto& uri, const auto& shard) { return uri == shard.uri; });
+  });
+  comm.broadcast(std::as_writable_bytes(std::span(&same, 1)), 0);
+  return same != 0;
+}
+
+}  // namespace
+
+std::string default_manifest(const std::string& data) {
+  std::string name = std::filesystem::path(store::redacted(data)).lexically_normal().string();
+  while (name.size() > 1 && name.back() == '/') name.pop_back();
+  name = name.substr(name.find_last_of('/') + 1);
+  name = name.substr(0, name.find('{'));
+  std::string clean;
+  for (const char c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_') clean += c;
+    if (c == '.' && !clean.empty()) break;
+  }
+  while (!clean.empty() && (clean.back() == '-' || clean.back() == '_')) clean.pop_back();
+  return (clean.empty() ? "data" : clean) + ".faro.h5";
+}
+
+Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loader::Log& log) {
+  const std::string file = config.manifest.empty() ? default_manifest(config.data) : config.manifest;
+  std::uint64_t exists = 0;
+  if (comm.rank() == 0) exists = std::filesystem::exists(file) ? 1 : 0;
+  comm.broadcast(std::as_writable_bytes(std::span(&exists, 1)), 0);
+
+  Dataset dataset;
+  bool found = exists != 0;
+  if (found) {
+    dataset.manifest = read_manifest(file, comm);
+    found = lists_the_same(dataset.manifest, config, comm);
+    check(found || config.manifest.empty(), ErrorCode::changed,
+          "{}: is the manifest of other shards than {} names: index again, or name another manifest",
+          file, store::redacted(config.data));
+    say(log, comm, found ? fmt::format("manifest {}", file)
+                         : fmt::format("manifest {} is of other shards: passed over", file));
+  }
+  if (!found) {
+    say(log, comm, fmt::format("no manifest: indexing {} first", store::redacted(config.data)));
+    auto index = config;
+    index.checksums = false;  // what a run needs: where the samples are
+    dataset.manifest = manifest::build(index, comm, &dataset.index_cost);
+    if (!config.manifest.empty()) {
+      comm::together(comm, [&] {
+        if (comm.rank() == 0) manifest::write(dataset.manifest, file);
+      });
+      say(log, comm, fmt::format("manifest written to {}", file));
+    }
+  }
+  dataset.format = format::make_format(dataset.manifest.format);
+  return dataset;
+}
+
+Machine inspect_machine(const Config& config, comm::Communicator& comm, comm::Communicator& node) {
+  Machine machine;
+  machine.ranks = static_cast<std::uint32_t>(comm.size());
+  std::uint64_t budget = config.memory;
+  if (budget == 0) {
+    const auto ranks = static_cast<std::uint64_t>(node.size());
+    budget = telemetry::available_memory() / 2 / ranks;
+    if (ranks > 1) budget = std::min(budget, exchange::shared_space().free / 10 * 9 / ranks);
+  }
+  std::uint64_t least = budget;
+  comm.all_reduce(std::span(&least, 1), comm::Op::min);
+  machine.budget = least;
+  auto largest = static_cast<std::uint64_t>(node.size());
+  comm.all_reduce(std::span(&largest, 1), comm::Op::max);
+  machine.largest_node = static_cast<std::uint32_t>(largest);
+  return machine;
+}
+
+}  // namespace faro::loader

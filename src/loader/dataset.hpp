@@ -1,0 +1,58 @@
+// Interface of loader/ towards the command: the data set, and the plan of a run over it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "comm/comm.hpp"
+#include "faro/loader.hpp"
+#include "format/format.hpp"
+#include "manifest/manifest.hpp"
+
+namespace faro::loader {
+
+struct Dataset {
+  manifest::Manifest manifest;
+  std::shared_ptr<const format::Format> format;
+  manifest::IndexCost index_cost;  ///< zero where a manifest was read
+};
+
+/// The file that `faro index DATA` writes, and every command looks for, without --manifest: the name
+/// of the data in the working directory, such as train.faro.h5.
+[[nodiscard]] std::string default_manifest(const std::string& data);
+
+/// The data set of a configuration, from its manifest or by indexing (then written to
+/// config.manifest where that is named). Collective. A manifest of other shards than DATA names is
+/// Error(changed).
+[[nodiscard]] Dataset open_dataset(const Config& config, comm::Communicator& comm,
+                                   const Loader::Log& log);
+
+/// How many ranks share memory, as far as the plan needs to know.
+struct Machine {
+  std::uint32_t ranks = 1;
+  std::uint32_t largest_node = 1;         ///< most ranks on one node
+  std::uint64_t budget = UINT64_MAX;      ///< bytes of a rank
+};
+
+/// What a run needs beyond the public plan.
+struct RunPlan {
+  Plan plan;
+  std::uint64_t capacity = 0;  ///< of a rank's arena
+  std::uint64_t arrivals = 0;
+  std::uint64_t arrival_buffer = 0;
+  std::uint64_t send_buffer = 0;
+};
+
+/// The plan; the same on all ranks that give the same values. Never throws for the budget.
+[[nodiscard]] RunPlan make_plan(const manifest::Manifest& manifest, const Config& config,
+                                const Machine& machine);
+
+/// Error(memory) that names the smallest budget unless the plan fits.
+void check_budget(const Plan& plan, const Config& config);
+
+/// The machine as it is: the job's nodes, and the budget of config.memory, or half of what is free.
+/// Collective.
+[[nodiscard]] Machine inspect_machine(const Config& config, comm::Communicator& comm,
+                                      comm::Communicator& node);
+
+}  // namespace faro::loader

@@ -1,0 +1,223 @@
+#include "loader/engine.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.hpp"
+#include "telemetry/memory.hpp"
+
+namespace faro::loader {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// By rank of the job: its rank in this rank's node, -1 elsewhere.
+std::vector<int> map_nodes(comm::Communicator& world, comm::Communicator& node) {
+  // A node is told by its first rank's number in the job.
+  std::array<std::uint64_t, 1> first{static_cast<std::uint64_t>(world.rank())};
+  node.all_reduce(first, comm::Op::min);
+  const std::array<std::int64_t, 2> mine{static_cast<std::int64_t>(first[0]), node.rank()};
+  const auto bytes = world.all_gather(std::as_bytes(std::span(mine)));
+  std::vector<int> ranks(static_cast<std::size_t>(world.size()), -1);
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    std::array<std::int64_t, 2> theirs{};
+    std::memcpy(theirs.data(), bytes.data() + rank * sizeof(theirs), sizeof(theirs));
+    if (theirs[0] == mine[0]) ranks[rank] = static_cast<int>(theirs[1]);
+  }
+  return ranks;
+}
+
+exchange::ScheduleOptions schedule_options(const Config& config, const RunPlan& run) {
+  return {config.seed,
+          config.first_epoch,
+          config.epochs,
+          run.plan.window_bytes,
+          config.global_batch,
+          config.end,
+          static_cast<std::uint32_t>(run.plan.ranks),
+          run.plan.steps_per_round,
+          run.capacity,
+          run.plan.resident};
+}
+
+store::Options store_options(const Config& config) {
+  store::Options options;
+  options.max_requests = config.max_requests;
+  options.attempts = static_cast<unsigned>(config.attempts);
+  options.stall_timeout = config.request_timeout;
+  options.connect_timeout = std::min(options.connect_timeout, config.request_timeout);
+  options.ca_file = config.ca_file;
+  return options;
+}
+
+/// The arena, or the same error on all ranks of the job where one node has no room for it.
+exchange::Arena take_arena(comm::Communicator& world, comm::Communicator& node,
+                           std::uint64_t capacity) {
+  std::optional<exchange::Arena> arena;
+  comm::together(world, [&] { arena.emplace(node, capacity); });
+  return std::move(*arena);
+}
+
+}  // namespace
+
+void Backoff::pause(exchange::Progress& progress, std::uint64_t seen) {
+  if (turns_++ < 8) {
+    std::this_thread::yield();
+    return;
+  }
+  const auto sleep = std::min(50U * (turns_ - 8), 1000U);
+  progress.wait(seen, std::chrono::microseconds(sleep));
+}
+
+Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
+               comm::Communicator& world, comm::Communicator& node)
+    : config_(config),
+      dataset_(dataset),
+      node_(node),
+      rounds_(world.duplicate()),
+      proofs_(world.duplicate()),
+      node_rank_(map_nodes(world, node)),
+      schedule_(dataset.manifest, schedule_options(config, run)),
+      arena_(take_arena(world, node, run.capacity)),
+      leases_(std::make_shared<Leases>(arena_, progress_)),
+      threaded_(world.concurrent()) {
+  if (config.verify) proof_.emplace(dataset.manifest, run.plan.resident);
+  exchange::ExchangeOptions options;
+  options.node_rank = node_rank_;
+  options.arrivals = run.arrivals;
+  options.arrival_bytes = run.arrival_buffer;
+  options.send_bytes = run.send_buffer;
+  comm::together(world, [&] {
+    exchange_ = std::make_unique<exchange::Exchange>(dataset.manifest, schedule_, arena_, *rounds_,
+                                                     progress_, options);
+  });
+  feeder_ = std::make_unique<Feeder>(
+      dataset.manifest, *dataset.format, schedule_, arena_, node.rank(), progress_,
+      fetch::Options{store_options(config), config.request_size, world.rank()}, proof());
+  if (threaded_) thread_ = std::thread([this] { drive(); });
+}
+
+Engine::~Engine() {
+  progress_.stop();
+  const auto start = Clock::now();
+  Backoff backoff;
+  while (!exchange_->finished()) {
+    const auto seen = progress_.changes();
+    if (threaded_ || !exchange_->advance()) backoff.pause(progress_, seen);
+    if (seconds_since(start) > config_.peer_timeout) exchange_->give_up(config_.peer_timeout);
+  }
+  if (thread_.joinable()) thread_.join();
+  feeder_.reset();
+  // Ranks that have all their batches may be waiting for this one to end the epoch with them.
+  if (proof_ && !proof_broken_ && !exchange_->failure() && closed_ < config_.epochs) {
+    try {
+      proof_->leave(*proofs_, [this](auto operation) { await(std::move(operation)); });
+    } catch (const Error&) {  // nobody is left to tell
+    }
+  }
+  leases_->close();
+}
+
+void Engine::drive() {
+  Backoff backoff;
+  try {
+    while (!exchange_->finished()) {
+      const auto seen = progress_.changes();
+      if (exchange_->advance()) {
+        backoff.reset();
+      } else if (exchange_->waits_for_itself()) {
+        progress_.wait(seen, std::chrono::milliseconds(20));
+      } else {
+        backoff.pause(progress_, seen);
+      }
+    }
+  } catch (...) {
+    exchange_->abandon(comm::current_error(rounds_->rank()));
+  }
+}
+
+exchange::LocalBatch Engine::next() {
+  const auto start = Clock::now();
+  Backoff backoff;
+  for (;;) {
+    const auto seen = progress_.changes();
+    if (auto batch = exchange_->take()) return std::move(*batch);
+    if (auto error = exchange_->error()) throw Error(*error);
+    check(!exchange_->finished(), ErrorCode::internal, "the exchange ended before the epoch");
+    if (threaded_) {
+      progress_.wait(seen, std::chrono::milliseconds(20));
+    } else {
+      try {
+        if (exchange_->advance()) {
+          backoff.reset();
+          continue;
+        }
+      } catch (...) {
+        exchange_->abandon(comm::current_error(rounds_->rank()));
+        continue;
+      }
+      backoff.pause(progress_, seen);
+    }
+    if (seconds_since(start) > config_.peer_timeout) exchange_->give_up(config_.peer_timeout);
+  }
+}
+
+void Engine::await(std::unique_ptr<comm::Operation> operation) {
+  const auto start = Clock::now();
+  Backoff backoff;
+  while (!operation->done()) {
+    const auto seen = progress_.changes();
+    if (!threaded_) exchange_->advance();
+    backoff.pause(progress_, seen);
+    const auto failure = exchange_->failure();
+    if (!failure && seconds_since(start) <= config_.peer_timeout) continue;
+    static_cast<void>(operation.release());  // peers will not come: waiting would be for ever
+    if (failure) throw Error(*failure);
+    faro::fail(ErrorCode::peer, "a rank has not ended the epoch within {:.0f} s",
+               config_.peer_timeout);
+  }
+}
+
+void Engine::close_epoch(std::uint64_t epoch) {
+  const auto plan = schedule_.options().resident ? schedule_.epoch(epoch) : nullptr;
+  if (proof_) {
+    if (plan) count_left_out(epoch);
+    const order::Steps steps(dataset_.manifest.samples, config_.global_batch,
+                             static_cast<std::uint32_t>(proofs_->size()), config_.end);
+    proof_broken_ = true;
+    proof_->close(epoch, steps.delivered(), *proofs_,
+                  [this](auto operation) { await(std::move(operation)); });
+    proof_broken_ = false;
+    ++closed_;
+  }
+  if (plan) schedule_.forget_before(epoch + 1);
+}
+
+void Engine::count_left_out(std::uint64_t epoch) {
+  const auto plan = schedule_.epoch(epoch);
+  exchange::Windows windows;
+  windows.use(plan);
+  format::ParsedSample parsed;
+  for (auto position = plan->steps.delivered(); position < plan->order.samples(); ++position) {
+    const auto place = windows.at_position(position).place(position);
+    if (plan->order.reader(place.turn) != static_cast<std::uint32_t>(proofs_->rank())) continue;
+    const auto& block = dataset_.manifest.blocks[plan->order.block(place.turn)];
+    const auto number = block.first_sample + place.index;
+    dataset_.format->fields(exchange::sample_in_arena(dataset_.manifest, arena_, *plan,
+                                                      node_.rank(), place),
+                            number, block.offset == 0 && place.index == 0, parsed);
+    proof_->left_out(epoch, number, payload_of(parsed.fields));
+  }
+}
+
+std::uint64_t Engine::neighbours_resident() const {
+  if (node_.size() == 1) return 0;
+  const auto all = telemetry::resident_in(arena_.segments());
+  return all - std::min(all, arena_.populated());
+}
+
+}  // namespace faro::loader

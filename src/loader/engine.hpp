@@ -1,0 +1,73 @@
+// The stages of one rank, wired: feeder -> arena -> exchange.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "loader/dataset.hpp"
+#include "loader/feeder.hpp"
+#include "loader/leases.hpp"
+#include "loader/proof.hpp"
+
+namespace faro::loader {
+
+/// A clock for waiting: yields at first, sleeps longer and longer, up to a millisecond.
+class Backoff {
+ public:
+  void reset() { turns_ = 0; }
+  void pause(exchange::Progress& progress, std::uint64_t seen);
+
+ private:
+  unsigned turns_ = 0;
+};
+
+/// Construction and destruction are collective.
+class Engine {
+ public:
+  Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
+         comm::Communicator& world, comm::Communicator& node);
+  /// Leaves the rounds together with the other ranks, within peer_timeout.
+  ~Engine();
+
+  /// The next local batch; the error of all ranks where there is none any more.
+  [[nodiscard]] exchange::LocalBatch next();
+  /// Ends the proof of an epoch. Collective.
+  void close_epoch(std::uint64_t epoch);
+  /// This rank cannot go on: all ranks get this error.
+  void fail(const Error& error) { progress_.fail(error); }
+
+  [[nodiscard]] const std::shared_ptr<Leases>& leases() const { return leases_; }
+  [[nodiscard]] Proof* proof() { return proof_ ? &*proof_ : nullptr; }
+  [[nodiscard]] exchange::Schedule& schedule() { return schedule_; }
+  [[nodiscard]] fetch::Counters counters() const { return feeder_->counters(); }
+  [[nodiscard]] std::uint64_t received_bytes() const { return exchange_->received_bytes(); }
+  /// Bytes that this process has mapped of its neighbours' segments.
+  [[nodiscard]] std::uint64_t neighbours_resident() const;
+
+ private:
+  void drive();
+  void await(std::unique_ptr<comm::Operation> operation);
+  void count_left_out(std::uint64_t epoch);
+
+  const Config& config_;
+  const Dataset& dataset_;
+  comm::Communicator& node_;
+  std::unique_ptr<comm::Communicator> rounds_;  // the exchange's own
+  std::unique_ptr<comm::Communicator> proofs_;  // the consumer's
+  std::vector<int> node_rank_;
+  exchange::Schedule schedule_;
+  exchange::Arena arena_;
+  exchange::Progress progress_;
+  std::shared_ptr<Leases> leases_;
+  std::optional<Proof> proof_;
+  std::uint64_t closed_ = 0;     // epochs
+  bool proof_broken_ = false;    // all ranks know
+  std::unique_ptr<exchange::Exchange> exchange_;
+  std::unique_ptr<Feeder> feeder_;
+  bool threaded_;
+  std::thread thread_;
+};
+
+}  // namespace faro::loader

@@ -1,0 +1,200 @@
+// The memory and the work of a run, before it begins. docs/architecture.md derives the bounds.
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "exchange/exchange.hpp"
+#include "exchange/schedule.hpp"
+#include "loader/dataset.hpp"
+
+namespace faro::loader {
+namespace {
+
+constexpr std::uint64_t page = 4096;
+constexpr std::uint64_t round_target = 1U << 20;  // bytes of a rank's share of a round
+constexpr std::uint64_t most_steps_per_round = 16;
+// Memory of one descriptor on its way from the order to the consumer: its reference, the public view,
+// two fields and their owner.
+constexpr std::uint64_t descriptor_bytes = 256;
+// libcurl's buffer for each request in flight, with its handle.
+constexpr std::uint64_t request_buffer = 320U << 10;
+constexpr std::uint64_t epochs_alive = 3;  // fetched, exchanged and consumed
+
+/// What does not depend on the window.
+struct Facts {
+  const manifest::Manifest& manifest;
+  const Config& config;
+  const Machine& machine;
+  std::uint64_t local = 0;           // largest local batch
+  std::uint64_t resident = 0;        // largest rank's arena with all blocks in it
+  std::uint64_t largest_block = 0;   // footprint
+  double density = 1;                // largest footprint over bytes of a block
+  bool remote = false;               // more than one node
+};
+
+Facts gather(const manifest::Manifest& manifest, const Config& config, const Machine& machine) {
+  Facts facts{manifest, config, machine};
+  facts.local = (config.global_batch + machine.ranks - 1) / machine.ranks;
+  facts.remote = machine.largest_node < machine.ranks;
+  const order::Epoch whole(manifest.blocks, config.seed, config.first_epoch, UINT64_MAX,
+                           machine.ranks, order::Readers::by_block);
+  std::vector<std::uint64_t> load(machine.ranks);
+  for (std::uint64_t turn = 0; turn < whole.turns(); ++turn) {
+    const auto& block = manifest.blocks[whole.block(turn)];
+    const auto bytes = exchange::footprint(block);
+    load[whole.reader(turn)] += bytes;
+    facts.largest_block = std::max(facts.largest_block, bytes);
+    facts.density = std::max(facts.density, static_cast<double>(bytes) /
+                                                static_cast<double>(block.length));
+  }
+  facts.resident = *std::max_element(load.begin(), load.end());
+  return facts;
+}
+
+std::uint64_t scaled(std::uint64_t bytes, double factor) {
+  const double result = std::ceil(static_cast<double>(bytes) * factor);
+  check(result < 9.0e18, ErrorCode::memory, "a window of {} bytes is more than can be held", bytes);
+  return static_cast<std::uint64_t>(result);
+}
+
+/// The bytes of whole windows that any run of `samples` consecutive positions touches. The windows at
+/// its two ends count whole; there is one between them only if the samples can fill it.
+std::uint64_t touched(const Facts& facts, std::uint64_t window, std::uint64_t samples) {
+  const auto largest = facts.manifest.largest_block;
+  const auto inside = facts.manifest.sizes.largest(samples);
+  const auto whole = std::max(window, largest);
+  const bool between = inside > whole - std::min(largest, whole);
+  return checked_add(checked_mul(2, whole), between ? inside : 0);
+}
+
+RunPlan with_window(const Facts& facts, std::uint64_t window) {
+  const auto& manifest = facts.manifest;
+  const auto& config = facts.config;
+  const std::uint64_t ranks = facts.machine.ranks;
+  RunPlan run;
+  auto& plan = run.plan;
+  plan.window_bytes = std::min(window, manifest.bytes);
+  plan.resident = plan.window_bytes >= manifest.bytes;
+
+  // A round: as many steps as make a message worth sending, but no more windows at once for it.
+  const auto mean = std::max<std::uint64_t>(manifest.bytes / std::max<std::uint64_t>(manifest.samples, 1), 1);
+  auto steps = std::clamp<std::uint64_t>(round_target / checked_mul(mean, facts.local), 1,
+                                         most_steps_per_round);
+  const auto held = [&](std::uint64_t s) { return checked_mul(s + config.leases - 1, config.global_batch); };
+  if (!plan.resident) {
+    const auto narrow = touched(facts, plan.window_bytes, held(1));
+    while (steps > 1 && touched(facts, plan.window_bytes, held(steps)) > narrow) steps /= 2;
+  }
+  plan.steps_per_round = steps;
+
+  if (plan.resident) {
+    run.capacity = align_up(facts.resident, page);
+  } else {
+    // Own share of the windows in use: balanced to two blocks, one more where an epoch ends, and one
+    // that the end of the ring may leave unused.
+    const auto bytes = touched(facts, plan.window_bytes, held(steps)) / ranks + 3 * manifest.largest_block;
+    run.capacity = align_up(scaled(bytes, facts.density) + facts.largest_block, page);
+  }
+  plan.arena_bytes = run.capacity + page;
+
+  const auto local_samples = checked_mul(facts.local, steps);
+  if (facts.remote) {
+    const auto payload = manifest.sizes.largest(local_samples);
+    const auto peers = std::min(ranks, local_samples);
+    run.arrivals = config.leases + 1;
+    run.arrival_buffer = align_up(
+        payload + local_samples * sizeof(std::uint64_t) + peers * (sizeof(exchange::MessageHeader) + 16), page);
+    run.send_buffer = std::max(run.arrival_buffer, std::uint64_t{4} << 20);
+    const double index = (facts.density - 1) / facts.density;  // share of the arena that is extents
+    const auto own_samples = scaled(run.capacity, index) / sizeof(format::Extent);
+    plan.arrival_bytes = run.arrivals * run.arrival_buffer + 2 * run.send_buffer + own_samples * 24;
+  }
+
+  const auto blocks = manifest.blocks.size();
+  // Two windows in a row always hold more than one window's bytes together.
+  const auto windows = std::min<std::uint64_t>(blocks, 2 * (manifest.bytes / window) + 1);
+  plan.table_bytes = blocks * sizeof(manifest::Block) + epochs_alive * (blocks * 28 + windows * 40) +
+                     ranks * 16 + (2 * steps + config.leases) * facts.local * descriptor_bytes;
+  for (const auto& shard : manifest.shards) plan.table_bytes += sizeof(shard) + shard.uri.size() + 32;
+  if (config.verify) plan.table_bytes += epochs_alive * manifest.shards.size() * 64;
+  plan.request_bytes = config.max_requests * request_buffer;
+  plan.planned_peak_bytes =
+      plan.arena_bytes + plan.arrival_bytes + plan.table_bytes + plan.request_bytes;
+  return run;
+}
+
+/// The largest window that the budget holds; the smallest one where it holds none.
+std::uint64_t automatic_window(const Facts& facts) {
+  const auto budget = facts.machine.budget;
+  const auto total = facts.manifest.bytes;
+  const auto fits = [&](std::uint64_t window) {
+    return with_window(facts, window).plan.planned_peak_bytes <= budget;
+  };
+  if (fits(total)) return total;
+  std::uint64_t low = facts.manifest.largest_block;  // windows below hold one block all the same
+  std::uint64_t high = total;
+  constexpr std::uint64_t grain = 1U << 20;
+  while (high - low > grain) {
+    const auto middle = low + (high - low) / 2;
+    (fits(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
+}  // namespace
+
+RunPlan make_plan(const manifest::Manifest& manifest, const Config& config, const Machine& machine) {
+  const auto facts = gather(manifest, config, machine);
+  const auto kind = config.window.kind;
+  const auto window = kind == Window::Kind::full    ? manifest.bytes
+                      : kind == Window::Kind::bytes ? config.window.bytes
+                                                    : automatic_window(facts);
+  auto run = with_window(facts, window);
+  auto& plan = run.plan;
+  plan.ranks = machine.ranks;
+  plan.shards = manifest.shards.size();
+  plan.blocks = manifest.blocks.size();
+  plan.samples = manifest.samples;
+  plan.bytes = manifest.bytes;
+  const order::Steps steps(manifest.samples, config.global_batch, machine.ranks, config.end);
+  plan.steps = steps.count();
+  plan.samples_per_epoch = steps.delivered();
+  if (plan.steps > 0) {
+    plan.pads_per_epoch =
+        (plan.steps - 1) * config.global_batch + steps.slots(plan.steps - 1) - steps.delivered();
+  }
+  for (const auto& block : manifest.blocks) {
+    plan.epoch_requests += (block.length + config.request_size - 1) / config.request_size;
+    if ((block.flags & manifest::Block::has_crc) == 0) ++plan.blocks_without_checksum;
+  }
+  plan.store_bytes = plan.resident ? plan.bytes : checked_mul(plan.bytes, config.epochs);
+  plan.budget_bytes = machine.budget;
+  plan.smallest_budget_bytes =
+      with_window(facts, std::min(manifest.largest_block, manifest.bytes)).plan.planned_peak_bytes;
+  plan.smallest_budget_bytes = std::min(plan.smallest_budget_bytes, plan.planned_peak_bytes);
+  plan.windows = order::Epoch(manifest.blocks, config.seed, config.first_epoch, plan.window_bytes,
+                              machine.ranks, order::Readers::by_turn)
+                     .windows();
+  plan.digest = manifest.digest();
+  check(plan.steps > 0, ErrorCode::invalid_argument,
+        "global_batch = {} is larger than the data set's {} samples, and end = drop leaves nothing: "
+        "lower it, or set end to pad or partial",
+        config.global_batch, manifest.samples);
+  return run;
+}
+
+void check_budget(const Plan& plan, const Config& config) {
+  if (plan.planned_peak_bytes <= plan.budget_bytes) return;
+  const auto text = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+  std::string advice =
+      fmt::format("the smallest budget for this window is --memory {}", plan.planned_peak_bytes);
+  if (plan.smallest_budget_bytes < plan.planned_peak_bytes) {
+    advice += fmt::format("; with --window auto {} would do", plan.smallest_budget_bytes);
+  }
+  fail(ErrorCode::memory,
+       "the plan needs {} a rank, over the budget of {}{}: {} (nothing has been read yet)",
+       text(plan.planned_peak_bytes), text(plan.budget_bytes),
+       config.memory == 0 ? " (half of what is free on the node, over its ranks)" : "", advice);
+}
+
+}  // namespace faro::loader
