@@ -6,9 +6,6 @@
 
 namespace faro::store {
 
-/// Whether the text may have brace groups to expand.
-[[nodiscard]] bool has_braces(const std::string& text);
-
 /// All that the pattern stands for, the last group running fastest. `{000..127}` keeps its zeros;
 /// braces around anything but a range or a list with commas are themselves.
 /// Error(invalid_argument): a reversed, endless, nested or unclosed group; over 10 million names.

@@ -1,5 +1,4 @@
 // DATA, as the user names it, to the list of its shards.
-#include <fnmatch.h>
 #include <glob.h>
 
 #include <algorithm>
@@ -112,21 +111,20 @@ void add_files(const std::string& path, const std::string& suffix,
 std::vector<std::string> expand_files(const std::string& path, const std::string& suffix) {
   std::vector<std::string> shards;
   // A name that exists stands for itself, whatever characters it has.
-  const bool pattern = !exists(path) && has_braces(path);
-  if (!pattern) {
+  if (exists(path)) {
     add_files(path, suffix, shards);
-    const bool single = shards.size() == 1 && shards.front() == file_uri(path);
-    check(!single || exists(path), ErrorCode::not_found, "{}: no such file or directory",
-          redacted(path));
     return shards;
   }
-  auto paths = expand_braces(path);
+  const auto paths = expand_braces(path);
+  const bool globs = path.find_first_of("*?[") != path.npos;
+  check(globs || paths.size() > 1 || exists(paths.front()), ErrorCode::not_found,
+        "{}: no such file or directory", redacted(path));
   // A pattern may name millions of shards: only the first is looked at here, to tell shards from
   // directories. A shard that is missing shows when its size is asked for.
-  const bool plain = path.find_first_of("*?[") == path.npos && !is_directory(paths.front());
+  const bool shards_only = !globs && !is_directory(paths.front());
   shards.reserve(paths.size());
   for (const auto& one : paths) {
-    if (plain) {
+    if (shards_only) {
       shards.push_back(file_uri(one));
     } else {
       add_files(one, suffix, shards);

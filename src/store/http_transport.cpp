@@ -133,8 +133,11 @@ Failure failure_of(CURLcode code, const Transfer& transfer) {
           fmt::format("the server's certificate is not trusted ({}); name the CA that signed it "
                       "with ca_file",
                       text)};
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return {Cause::invalid, text};
+    case CURLE_URL_MALFORMAT: return {Cause::invalid, text};
+    case CURLE_UNSUPPORTED_PROTOCOL:  // the request's own was looked at before
+      return transfer.answer.status >= 300
+                 ? Failure{Cause::unsupported, "the server redirects to what is not HTTP"}
+                 : Failure{Cause::bad_answer, "the server does not answer in HTTP/1: " + text};
     case CURLE_TOO_MANY_REDIRECTS:
       return {Cause::unsupported, fmt::format("more than {} redirects", most_redirects)};
     case CURLE_PARTIAL_FILE:
