@@ -117,8 +117,11 @@ std::vector<std::string> expand_files(const std::string& path, const std::string
   }
   const auto paths = expand_braces(path);
   const bool globs = path.find_first_of("*?[") != path.npos;
-  check(globs || paths.size() > 1 || exists(paths.front()), ErrorCode::not_found,
-        "{}: no such file or directory", redacted(path));
+  if (!globs && paths.size() == 1 && !exists(paths.front())) {
+    std::error_code error;
+    static_cast<void>(fs::symlink_status(paths.front(), error));
+    fail_path(path, error ? error : std::make_error_code(std::errc::no_such_file_or_directory));
+  }
   // A pattern may name millions of shards: only the first is looked at here, to tell shards from
   // directories. A shard that is missing shows when its size is asked for.
   const bool shards_only = !globs && !is_directory(paths.front());

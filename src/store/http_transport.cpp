@@ -109,13 +109,15 @@ void set(const Easy& easy, CURLoption option, Value value) {
         static_cast<int>(option), curl_easy_strerror(code));
 }
 
-void set_protocols(const Easy& easy) {
+// A redirect leads to HTTP only, and never from https:// to where anyone may listen or answer.
+void set_protocols(const Easy& easy, bool secure) {
 #if LIBCURL_VERSION_NUM >= 0x075500
   set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  set(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+  set(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
 #else
   set(easy, CURLOPT_PROTOCOLS, long{CURLPROTO_HTTP | CURLPROTO_HTTPS});
-  set(easy, CURLOPT_REDIR_PROTOCOLS, long{CURLPROTO_HTTP | CURLPROTO_HTTPS});
+  set(easy, CURLOPT_REDIR_PROTOCOLS,
+      secure ? long{CURLPROTO_HTTPS} : long{CURLPROTO_HTTP | CURLPROTO_HTTPS});
 #endif
 }
 
@@ -136,7 +138,7 @@ Failure failure_of(CURLcode code, const Transfer& transfer) {
     case CURLE_URL_MALFORMAT: return {Cause::invalid, text};
     case CURLE_UNSUPPORTED_PROTOCOL:  // the request's own was looked at before
       return transfer.answer.status >= 300
-                 ? Failure{Cause::unsupported, "the server redirects to what is not HTTP"}
+                 ? Failure{Cause::unsupported, "the server redirects to another protocol"}
                  : Failure{Cause::bad_answer, "the server does not answer in HTTP/1: " + text};
     case CURLE_TOO_MANY_REDIRECTS:
       return {Cause::unsupported, fmt::format("more than {} redirects", most_redirects)};
@@ -214,7 +216,6 @@ class HttpTransport final : public Transport {
     auto& easy = transfer->easy;
     easy.reset(curl_easy_init());
     if (!easy) throw std::bad_alloc();
-    set_protocols(easy);
     set(easy, CURLOPT_NOSIGNAL, 1L);
     set(easy, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
     set(easy, CURLOPT_BUFFERSIZE, receive_buffer);
@@ -255,6 +256,7 @@ class HttpTransport final : public Transport {
 
     auto& easy = transfer->easy;
     set(easy, CURLOPT_URL, request.uri.c_str());
+    set_protocols(easy, is_https(request.uri));
     set(easy, CURLOPT_HTTPHEADER, transfer->headers.get());
     if (head) {
       set(easy, CURLOPT_NOBODY, 1L);

@@ -93,7 +93,8 @@ class Client {
 
 /// The shards that DATA names, in order: a brace pattern (`{000..127}` keeps its zeros, `{a,b}`), a
 /// directory or glob where the store lists (file://, sorted, hidden files left out), one shard, or
-/// `@file` with one URI a line (`#` comments). Plain paths become absolute file:// URIs.
+/// `@file` with one URI a line (`#` comments). Plain paths become absolute file:// URIs, in which
+/// nothing is percent-encoded: what follows file:// is the path, byte by byte.
 /// \param suffix of the files that a directory's listing takes (".tar"); empty: all
 /// Errors: invalid_argument (pattern), not_found (directory without shards, no match, no list).
 [[nodiscard]] std::vector<std::string> expand(const std::string& data, const std::string& suffix);

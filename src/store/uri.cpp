@@ -2,6 +2,8 @@
 
 #include <strings.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "store/store.hpp"
 
@@ -38,10 +40,12 @@ bool has_scheme(std::string_view uri) noexcept {
 
 Scheme scheme_of(std::string_view uri) noexcept {
   if (!has_scheme(uri) || starts_with_nocase(uri, "file://")) return Scheme::file;
-  if (starts_with_nocase(uri, "http://") || starts_with_nocase(uri, "https://")) {
-    return Scheme::http;
-  }
+  if (starts_with_nocase(uri, "http://") || is_https(uri)) return Scheme::http;
   return Scheme::other;
+}
+
+bool is_https(std::string_view uri) noexcept {
+  return starts_with_nocase(uri, "https://");
 }
 
 std::string file_path(std::string_view uri) {

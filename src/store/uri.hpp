@@ -12,6 +12,9 @@ enum class Scheme { file, http, other };
 /// The kind of store; scheme names count in any case, as RFC 3986 has them.
 [[nodiscard]] Scheme scheme_of(std::string_view uri) noexcept;
 
+/// Whether it is https://, in any case.
+[[nodiscard]] bool is_https(std::string_view uri) noexcept;
+
 /// Whether the URI has a scheme ("x://"): plain paths have none.
 [[nodiscard]] bool has_scheme(std::string_view uri) noexcept;
 

@@ -28,6 +28,8 @@ class Close(Exception):
 
 
 class Handler(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True  # head and body are written apart
+
     def handle(self):
         global connections
         with lock:

@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Fault{"stall_head", ErrorCode::timeout, 3, "no byte for 0.2 s"},
                       Fault{"stall_body", ErrorCode::timeout, 3, "no byte for 0.2 s"},
                       Fault{"loop", ErrorCode::network, 1, "more than 5 redirects"},
-                      Fault{"to_file", ErrorCode::network, 1, "redirects to what is not HTTP"}),
+                      Fault{"to_file", ErrorCode::network, 1, "redirects to another protocol"}),
     [](const auto& info) { return std::string(info.param.mode); });
 
 /// Modes that end well, after how many attempts.
@@ -212,6 +212,20 @@ TEST(Http, UntrustedCertificateIsNotRetried) {
   EXPECT_EQ(done.error->code(), ErrorCode::network);
   EXPECT_EQ(done.attempts, 1u);
   EXPECT_NE(std::string(done.error->what()).find("ca_file"), std::string::npos);
+}
+
+TEST(Http, RedirectsDoNotLeaveTls) {
+  auto options = quick_options();
+  options.ca_file = nginx().ca_file();
+  write_text(nginx().data() / "object", "hello");
+  const auto done = stat_one(options, nginx().https() + "/plain/object");
+  ASSERT_TRUE(done.error);
+  EXPECT_NE(std::string(done.error->what()).find("redirects to another protocol"),
+            std::string::npos)
+      << done.error->what();
+  const auto plain = stat_one(options, nginx().http() + "/plain/object");
+  ASSERT_FALSE(plain.error) << plain.error->what();
+  EXPECT_EQ(plain.info.size, 5u);
 }
 
 TEST(Http, SecretsStayOutOfMessages) {

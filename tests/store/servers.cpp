@@ -134,10 +134,11 @@ http {{
   server {{
     listen 127.0.0.1:{}; listen 127.0.0.1:{} ssl;
     location /denied/ {{ deny all; }}
+    location /plain/ {{ rewrite ^/plain/(.*)$ http://127.0.0.1:{}/$1 redirect; }}
   }}
 }}
 )",
-                         port_, tls_port_));
+                         port_, tls_port_, port_));
   child_ = std::make_unique<Child>(std::vector<std::string>{
       "nginx", "-p", dir_.path().string(), "-c", "conf/nginx.conf", "-e", "logs/error.log"});
   for (int i = 0; i < 500 && child_->running(); ++i) {
