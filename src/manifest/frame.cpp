@@ -9,13 +9,11 @@
 namespace faro::manifest {
 namespace {
 
-constexpr std::uint32_t version = 1;
-
 /// As it stands in the file, little endian. The odd bytes of the magic show transfers as text.
 struct Head {
   char magic[16] = {'\x89', 'f', 'a', 'r', 'o', ' ', 'm',  'a',
                     'n',    'i', 'f', 'e', 's', 't', '\r', '\n'};
-  std::uint32_t version = manifest::version;
+  std::uint32_t version = frame_version;
   std::uint32_t crc32c = 0;
   std::uint64_t file_size = 0;
 };
@@ -40,8 +38,9 @@ std::uint32_t check_frame(std::span<const std::byte> frame, std::uint64_t file_s
   if (whole) std::memcpy(&head, frame.data(), sizeof(head));
   check(whole && std::memcmp(head.magic, expected.magic, sizeof(head.magic)) == 0, bad,
         "not a faro manifest");
-  check(head.version == version, bad,
-        "a manifest of version {} where this faro knows {}: index again", head.version, version);
+  check(head.version == frame_version, bad,
+        "a manifest of version {} where this faro knows {}: index again", head.version,
+        frame_version);
   check(head.file_size == file_size, bad,
         "the manifest has {} bytes where {} were written: cut short?", file_size, head.file_size);
   const auto rest = frame.subspan(sizeof(head));

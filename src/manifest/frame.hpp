@@ -11,6 +11,7 @@
 namespace faro::manifest {
 
 inline constexpr std::size_t frame_size = 512;
+inline constexpr std::uint32_t frame_version = 1;
 
 /// Magic, version, length and CRC32C of `content`; then zeros.
 [[nodiscard]] std::vector<std::byte> frame(std::span<const std::byte> content);

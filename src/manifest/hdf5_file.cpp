@@ -196,6 +196,7 @@ std::vector<std::byte> encode(const Manifest& manifest) {
 
   write_attribute(file, "format", text_type(manifest.format.name.size()),
                   manifest.format.name.data());
+  write_number(file, "version", frame_version);
   write_number(file, "raw_header", manifest.format.raw_header);
   write_number(file, "raw_record", manifest.format.raw_record);
   write_number(file, "samples", manifest.samples);
