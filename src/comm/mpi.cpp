@@ -237,6 +237,21 @@ void ensure_mpi() {
   });
 }
 
+int job_rank() {
+  int flag = 0;
+  MPI_Initialized(&flag);
+  int rank = 0;
+  if (flag != 0 && mpi_alive()) MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  return rank;
+}
+
+int launcher_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
+    if (const char* value = std::getenv(name)) return std::atoi(value);
+  }
+  return 0;
+}
+
 std::unique_ptr<Communicator> from_mpi(MPI_Comm comm) {
   int flag = 0;
   MPI_Initialized(&flag);

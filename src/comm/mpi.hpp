@@ -13,6 +13,13 @@ namespace faro::comm {
 /// A process that no launcher started becomes a job of one rank.
 void ensure_mpi();
 
+/// This process's rank in MPI_COMM_WORLD; 0 where MPI is not running.
+[[nodiscard]] int job_rank();
+
+/// The rank that a launcher (mpirun, srun) has told this process in its environment, before MPI is
+/// initialised; 0 where none has.
+[[nodiscard]] int launcher_rank();
+
 /// The ranks of `comm`, on a duplicate of it. Collective. Error(invalid_argument) where MPI is not
 /// initialised or already finalised.
 [[nodiscard]] std::unique_ptr<Communicator> from_mpi(MPI_Comm comm);

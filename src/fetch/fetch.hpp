@@ -3,7 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -21,6 +21,13 @@ struct Job {
   std::uint64_t block = 0;
   std::byte* bytes = nullptr;
   format::Extent* extents = nullptr;
+};
+
+/// The end of a job: whole and right, or the Error of why it cannot be had, which names shard, byte
+/// range, rank and attempts.
+struct Done {
+  Job job;
+  std::optional<Error> error;
 };
 
 struct Options {
@@ -45,9 +52,8 @@ class Fetcher {
   Fetcher(const manifest::Manifest& manifest, const format::Format& format, const Options& options);
 
   void start(const Job& job);
-  /// Drives the reads; appends the jobs that are done. Throws the Error of a block that cannot be
-  /// had: it names shard, byte range, rank and attempts.
-  void poll(std::vector<Job>& done, std::chrono::milliseconds timeout);
+  /// Drives the reads; appends the jobs that have ended. Nothing writes to their memory any more.
+  void poll(std::vector<Done>& done, std::chrono::milliseconds timeout);
   void wake() { client_.wake(); }
   [[nodiscard]] std::size_t pending() const noexcept { return active_.size(); }
   [[nodiscard]] Counters counters() const;
@@ -57,9 +63,11 @@ class Fetcher {
     Job job;
     std::uint64_t parts_left = 0;
     unsigned attempt = 1;
+    std::optional<Error> error;
   };
-  void request(std::uint64_t key, const Active& active);
-  [[nodiscard]] bool intact(const Active& active) const;
+  void request(std::uint64_t key, Active& active);
+  /// All parts are there, or have failed: whether the job has ended, in `active.error` how.
+  bool ended(std::uint64_t key, Active& active);
   [[nodiscard]] std::string where(const manifest::Block& block) const;
 
   const manifest::Manifest& manifest_;

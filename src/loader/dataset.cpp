@@ -5,7 +5,6 @@
 
 #include "base/error.hpp"
 #include "exchange/arena.hpp"
-#include "store/store.hpp"
 #include "telemetry/memory.hpp"
 
 namespace faro::loader {
@@ -88,6 +87,16 @@ Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loade
   }
   dataset.format = format::make_format(dataset.manifest.format);
   return dataset;
+}
+
+store::Options store_options(const Config& config) {
+  store::Options options;
+  options.max_requests = config.max_requests;
+  options.attempts = static_cast<unsigned>(config.attempts);
+  options.stall_timeout = config.request_timeout;
+  options.connect_timeout = std::min(options.connect_timeout, config.request_timeout);
+  options.ca_file = config.ca_file;
+  return options;
 }
 
 Machine inspect_machine(const Config& config, comm::Communicator& comm, comm::Communicator& node) {

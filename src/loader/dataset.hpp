@@ -8,6 +8,7 @@
 #include "faro/loader.hpp"
 #include "format/format.hpp"
 #include "manifest/manifest.hpp"
+#include "store/store.hpp"
 
 namespace faro::loader {
 
@@ -26,6 +27,9 @@ struct Dataset {
 /// Error(changed).
 [[nodiscard]] Dataset open_dataset(const Config& config, comm::Communicator& comm,
                                    const Loader::Log& log);
+
+/// How the store is asked under a configuration.
+[[nodiscard]] store::Options store_options(const Config& config);
 
 /// How many ranks share memory, as far as the plan needs to know.
 struct Machine {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "base/error.hpp"
 #include "telemetry/memory.hpp"
@@ -42,16 +43,6 @@ exchange::ScheduleOptions schedule_options(const Config& config, const RunPlan& 
           run.plan.steps_per_round,
           run.capacity,
           run.plan.resident};
-}
-
-store::Options store_options(const Config& config) {
-  store::Options options;
-  options.max_requests = config.max_requests;
-  options.attempts = static_cast<unsigned>(config.attempts);
-  options.stall_timeout = config.request_timeout;
-  options.connect_timeout = std::min(options.connect_timeout, config.request_timeout);
-  options.ca_file = config.ca_file;
-  return options;
 }
 
 /// The arena, or the same error on all ranks of the job where one node has no room for it.

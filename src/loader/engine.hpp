@@ -6,6 +6,7 @@
 #include <optional>
 #include <thread>
 
+#include "exchange/exchange.hpp"
 #include "loader/dataset.hpp"
 #include "loader/feeder.hpp"
 #include "loader/leases.hpp"

@@ -44,7 +44,7 @@ void Feeder::work() {
   try {
     const bool resident = schedule_.options().resident;
     const std::uint64_t epochs = resident ? 1 : schedule_.options().epochs;
-    std::vector<fetch::Job> done;
+    std::vector<fetch::Done> done;
     while (!stop_) {
       free_released();
       while (fetcher_.pending() < most_pending && start_next()) {
@@ -60,7 +60,10 @@ void Feeder::work() {
       }
       done.clear();
       fetcher_.poll(done, patience);
-      for (const auto& job : done) arrived(job);
+      for (const auto& end : done) {
+        if (end.error) throw Error(*end.error);
+        arrived(end.job);
+      }
       const std::scoped_lock lock(mutex_);
       counters_ = fetcher_.counters();
     }

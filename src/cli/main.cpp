@@ -1,0 +1,65 @@
+// The `faro` command. Every rank runs all of it; rank 0 speaks.
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "cli/command.hpp"
+#include "comm/mpi.hpp"
+#include "cuda/backend.hpp"
+
+namespace {
+
+constexpr const char* about =
+    "faro reads shards from a store on many MPI ranks, shuffles their samples over all of them, and\n"
+    "delivers every rank its batches: each epoch a true global shuffle, each byte read once.\n";
+constexpr const char* examples =
+    "\nFrom images to batches:\n"
+    "  faro pack fashion-mnist/ shards/                     images into tar shards\n"
+    "  faro index shards/                                   find samples and record checksums\n"
+    "  faro plan shards/ --global-batch 256 --window 1G     what a run takes, before it reads\n"
+    "  mpirun -n 4 faro run shards/ --epochs 3 --global-batch 256 --verify --report report.json\n"
+    "\n`faro COMMAND --help` explains each. Exit codes: 0 done, 1 failed, 2 unusable arguments.\n";
+
+std::string version() {
+  const auto cuda = faro::cuda::probe();
+  return fmt::format("faro {}\nCUDA: {}", FARO_VERSION, cuda.why);
+}
+
+int fail(const faro::Error& error) {
+  // The same error is thrown on all ranks: one line is enough.
+  if (faro::comm::job_rank() <= 0) {
+    fmt::print(stderr, "faro: error ({}{}): {}\n", faro::to_string(error.code()),
+               error.rank() >= 0 ? fmt::format(", rank {}", error.rank()) : "", error.what());
+  }
+  return error.code() == faro::ErrorCode::invalid_argument ? 2 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(about, "faro");
+  app.set_version_flag("--version", version, "Print versions and what GPU backend there is");
+  app.require_subcommand(1);
+  app.footer(examples);
+  app.get_formatter()->column_width(36);
+  faro::cli::Action chosen;
+  faro::cli::add_pack(app, chosen);
+  faro::cli::add_index(app, chosen);
+  faro::cli::add_plan(app, chosen);
+  faro::cli::add_run(app, chosen);
+  faro::cli::add_verify(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Under mpirun every rank would print the same.
+    if (faro::comm::launcher_rank() > 0) return error.get_exit_code() == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    faro::comm::ensure_mpi();
+    return chosen();
+  } catch (const faro::Error& error) {
+    return fail(error);
+  } catch (const std::exception& error) {
+    return fail({faro::ErrorCode::internal, error.what(), faro::comm::job_rank()});
+  }
+}
