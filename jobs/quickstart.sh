@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# From a fresh checkout to a verified global shuffle of real data over 4 ranks.
+set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+usage: jobs/quickstart.sh [DIRECTORY]
+
+Installs what is missing (jobs/setup.sh), builds the faro command, fetches Debian's
+dataset-fashion-mnist, packs its 60,000 training images into tar shards, and delivers them to 4
+ranks for 3 epochs, proving that each sample came exactly once and each byte was read once.
+Everything goes under DIRECTORY (build/quickstart); a second run builds and packs nothing again.
+
+environment:
+  FARO_DATA   directory with the data set's four IDX files, where they cannot be fetched
+EOF
+}
+case ${1:-} in -h | --help) usage; exit 0 ;; esac
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "${1:-$root/build/quickstart}"
+out=$(cd "${1:-$root/build/quickstart}" && pwd)
+cd "$root"
+ranks=4
+
+heading() { printf '\n== %s\n' "$*"; }
+die() { echo "quickstart: $*" >&2; exit 1; }
+
+# Runs a command whose output only matters where it fails.
+quietly() {
+  local log=$out/log.txt
+  "$@" >"$log" 2>&1 </dev/null || { tail -n 40 "$log" >&2; die "failed: $* (all of it: $log)"; }
+}
+
+heading "1/5 What faro is built with"
+jobs/setup.sh
+
+heading "2/5 The faro command"
+# A build with tests is used as it is.
+[[ -f build/release/build.ninja ]] || quietly cmake --preset release -DFARO_BUILD_TESTS=OFF
+quietly cmake --build --preset release --target faro
+faro=$root/build/release/bin/faro
+"$faro" --version
+
+heading "3/5 The data: Fashion-MNIST"
+package=dataset-fashion-mnist
+idx=usr/share/datasets/fashion-mnist
+fetch() {
+  command -v apt-get >/dev/null || die "no apt-get here: set FARO_DATA to the IDX files' directory"
+  rm -rf "$out/package"
+  mkdir -p "$out/package"
+  cd "$out/package"
+  if ! apt-get -q download "$package" >"$out/log.txt" 2>&1; then
+    # The lists of packages may never have been fetched.
+    if [[ $(id -u) -eq 0 ]]; then apt-get -q update >>"$out/log.txt" 2>&1 || true; fi
+    apt-get -q download "$package" >>"$out/log.txt" 2>&1 || {
+      tail -n 5 "$out/log.txt" >&2
+      die "cannot fetch Debian's $package; set FARO_DATA to the directory of the IDX files"
+    }
+  fi
+  dpkg-deb -x "$package"_*.deb "$out/package"
+  rm -f "$package"_*.deb
+  cd "$root"
+}
+if [[ -n ${FARO_DATA:-} ]]; then
+  source=$FARO_DATA
+elif [[ -d /$idx ]]; then
+  source=/$idx
+else
+  source=$out/package/$idx
+  [[ -d $source ]] || fetch
+fi
+echo "IDX files in $source"
+
+# More ranks than cores: let Open MPI start them, unbound, and yield while they wait.
+cores=$(lscpu -p=CORE 2>/dev/null | grep -v '^#' | sort -u | wc -l)
+if [[ $(nproc) -lt $cores || $cores -eq 0 ]]; then cores=$(nproc); fi
+if [[ $cores -lt $ranks ]]; then
+  export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
+  export OMPI_MCA_hwloc_base_binding_policy=none
+fi
+if [[ $(id -u) -eq 0 ]]; then  # mpirun would refuse: it does not know that this is a container
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+
+heading "4/5 Packing 60,000 images into tar shards, $ranks ranks"
+data=$out/data
+if [[ -f $out/packed && $(<"$out/packed") == "$source" ]]; then
+  echo "packed already: $data"
+else
+  rm -f "$out/packed" "$out/manifest.faro.h5"
+  mpirun -n $ranks "$faro" pack "$source" "$data" --split train --force
+  echo "$source" >"$out/packed"
+fi
+
+heading "5/5 Three epochs, shuffled globally, $ranks ranks"
+echo "mpirun -n $ranks faro run $data --epochs 3 --seed 1 --global-batch 256 --verify"
+mpirun -n $ranks "$faro" run "$data" --manifest "$out/manifest.faro.h5" \
+  --epochs 3 --seed 1 --global-batch 256 --verify --report "$out/report.json"
+
+heading "Done"
+echo "shards    $data"
+echo "manifest  $out/manifest.faro.h5"
+echo "report    $out/report.json"
