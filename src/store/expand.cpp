@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 std::string absolute(std::string_view path) {
   while (path.starts_with("./")) path.remove_prefix(path.find_first_not_of('/', 1));
   if (path.starts_with('/')) return std::string(path);
-  const std::string here = fs::current_path().string();
+  std::string here = fs::current_path().string();
   if (path.empty() || path == ".") return here;
   return fmt::format("{}{}{}", here, here.ends_with('/') ? "" : "/", path);
 }

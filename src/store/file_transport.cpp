@@ -69,6 +69,9 @@ class FileTransport final : public Transport {
   FileTransport(const Options& options, std::function<void()> notify)
       : threads_limit_(std::min(options.max_requests, most_threads)), notify_(std::move(notify)) {}
 
+  FileTransport(const FileTransport&) = delete;
+  FileTransport& operator=(const FileTransport&) = delete;
+
   ~FileTransport() override {
     stop_ = true;
     { const std::lock_guard lock(mutex_); }  // no worker is between its test and its sleep

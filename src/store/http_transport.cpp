@@ -162,6 +162,9 @@ class HttpTransport final : public Transport {
     curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, narrow<long>(options.max_requests));
   }
 
+  HttpTransport(const HttpTransport&) = delete;
+  HttpTransport& operator=(const HttpTransport&) = delete;
+
   ~HttpTransport() override {
     for (auto& [easy, transfer] : active_) curl_multi_remove_handle(multi_.get(), easy);
   }
