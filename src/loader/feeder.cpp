@@ -113,7 +113,8 @@ bool Feeder::start_next() {
     const auto& block = manifest_.blocks[index];
     const auto address = plan->address[turn_];
     const auto bytes = exchange::footprint(block);
-    const auto head = entries_.empty() ? address : entries_.front().address;
+    // What comes and goes is laid in the order of turns; what stays has a place of its own.
+    const auto head = options.resident || entries_.empty() ? address : entries_.front().address;
     if (address + bytes - head > arena_.capacity()) return false;
     arena_.populate(address, bytes);
     auto* at = arena_.at(node_rank_, address);
