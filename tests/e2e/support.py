@@ -1,0 +1,301 @@
+"""What the end-to-end tests share: running the command, and an oracle that owes it nothing.
+
+The tests drive the built `faro` (environment: FARO, set by CMake) under mpirun, as a user does, and
+hold what it writes against Python's own tarfile, csv and a CRC32C written here. By hand, one test
+against the release preset's build:
+    python3 tests/e2e/order_test.py Order.test_windows
+"""
+import collections
+import contextlib
+import csv
+import glob
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+import time
+import unittest
+import uuid
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+FARO = os.environ.get("FARO") or os.path.join(ROOT, "build/release/bin/faro")
+
+# More ranks than cores, unbound, as root: what Open MPI needs for it. No proxy between loopback's
+# ends. C locale: messages of the system are compared.
+ENVIRONMENT = {
+    **os.environ,
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "no_proxy": "*",
+    "LC_ALL": "C.UTF-8",
+}
+
+
+# ---- running ------------------------------------------------------------------------------------
+
+class Result:
+    """A run that has ended."""
+
+    def __init__(self, command, code, out, err, seconds):
+        self.command, self.code, self.out, self.err = command, code, out, err
+        self.seconds = seconds
+        self.errors = [line for line in err.splitlines() if line.startswith("faro: error")]
+
+    def __str__(self):
+        return (f"{' '.join(self.command)}\nexit code {self.code} after {self.seconds:.1f} s\n"
+                f"---- stdout\n{self.out[-3000:]}\n---- stderr\n{self.err[-3000:]}")
+
+
+def tagged(tag):
+    """The processes that were started with FARO_E2E_RUN=tag, by id."""
+    found = []
+    needle = f"FARO_E2E_RUN={tag}\0".encode()
+    for entry in glob.glob("/proc/[0-9]*"):
+        with contextlib.suppress(OSError):
+            with open(entry + "/environ", "rb") as file:
+                if needle in file.read() + b"\0" and running(entry):
+                    found.append(int(entry[6:]))
+    return found
+
+
+def running(entry):
+    with open(entry + "/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def orphans_in_shm(before):
+    """New files of /dev/shm that no process has mapped or open: what a run has left behind. Files
+    that are in use belong to others on this machine."""
+    new = set(os.listdir("/dev/shm")) - before
+    if not new:
+        return []
+    used = set()
+    for entry in glob.glob("/proc/[0-9]*"):
+        with contextlib.suppress(OSError):
+            with open(entry + "/maps", encoding="utf-8", errors="replace") as file:
+                used.update(line.split("/dev/shm/")[1].split("/")[0].strip() for line in file
+                            if "/dev/shm/" in line)
+            for link in os.listdir(entry + "/fd"):
+                with contextlib.suppress(OSError):
+                    target = os.readlink(f"{entry}/fd/{link}")
+                    if target.startswith("/dev/shm/"):
+                        used.add(target[len("/dev/shm/"):].split("/")[0])
+    return sorted(new & set(os.listdir("/dev/shm")) - used)
+
+
+class Job:
+    """A running command; wait() ends it, checks that nothing is left of it, and tells the Result.
+    One that outlives its time is killed, with all that it has started, and is an error."""
+
+    def __init__(self, command, cwd, environment=None):
+        self.command = command
+        self.tag = uuid.uuid4().hex
+        self.shm = set(os.listdir("/dev/shm"))
+        self.start = time.monotonic()
+        self.process = subprocess.Popen(
+            command, cwd=cwd, env={**ENVIRONMENT, **(environment or {}), "FARO_E2E_RUN": self.tag},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True)
+
+    def wait(self, timeout=60):
+        try:
+            out, err = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            out, err = self.process.communicate()
+            raise AssertionError("no end within the time limit: " + str(self.result(out, err)))
+        result = self.result(out, err)
+        self.check_nothing_left(result)
+        return result
+
+    def result(self, out, err):
+        return Result(self.command, self.process.returncode, out.decode(errors="replace"),
+                      err.decode(errors="replace"), time.monotonic() - self.start)
+
+    def check_nothing_left(self, result):
+        # mpirun may return a moment before its ranks are gone.
+        deadline = time.monotonic() + 5
+        while True:
+            left, files = tagged(self.tag), orphans_in_shm(self.shm)
+            if not left and not files:
+                return
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"left: processes {left}, in /dev/shm {files}: {result}")
+            time.sleep(0.1)
+
+    def kill(self):
+        for pid in tagged(self.tag):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+class Test(unittest.TestCase):
+    """A test with a directory of its own: the working directory of what it runs."""
+
+    maxDiff = 2000
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="faro-e2e-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    def start(self, *arguments, ranks=4, environment=None):
+        """ranks=None: without mpirun."""
+        launcher = [] if ranks is None else ["mpirun", "-n", str(ranks)]
+        return Job(launcher + [FARO, *map(str, arguments)], self.dir, environment)
+
+    def faro(self, *arguments, ranks=4, timeout=60, environment=None):
+        """Runs the command, which must succeed."""
+        result = self.start(*arguments, ranks=ranks, environment=environment).wait(timeout)
+        self.assertEqual(result.code, 0, str(result))
+        self.assertEqual(result.errors, [], str(result))
+        return result
+
+    def fails(self, *arguments, ranks=4, says=(), seconds=10, environment=None):
+        """Runs the command, which must fail within seconds: a non-zero exit code, one line of error
+        that says what it should, and no sign of a crash."""
+        job = self.start(*arguments, ranks=ranks, environment=environment)
+        return self.failed(job.wait(seconds + 20), says, seconds)
+
+    def failed(self, result, says=(), seconds=10):
+        self.assertNotEqual(result.code, 0, str(result))
+        self.assertEqual(len(result.errors), 1, str(result))
+        self.assertNotIn("internal", result.errors[0].split(":")[1], str(result))
+        for word in says:
+            self.assertIn(word, result.errors[0], str(result))
+        for crash in ("signal", "Segmentation", "Bus error", "terminate called", "MPI_ABORT"):
+            self.assertNotIn(crash, result.err, str(result))
+        self.assertLess(result.seconds, seconds, str(result))
+        return result
+
+    def run_order(self, data, *arguments, **options):
+        """faro run; the rows of its order file, and its report."""
+        name = uuid.uuid4().hex
+        order, report = self.path(name + ".csv"), self.path(name + ".json")
+        self.faro("run", data, *arguments, "--order", order, "--report", report, **options)
+        return read_order(order), read_json(report)
+
+
+# ---- the oracle ---------------------------------------------------------------------------------
+
+def crc32c_table():
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+CRC32C = crc32c_table()
+
+
+def crc32c(data):
+    """RFC 3720's, a byte at a time: for small data."""
+    crc, table = 0xFFFFFFFF, CRC32C
+    for byte in data:
+        crc = table[(crc ^ byte) & 255] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+assert crc32c(b"123456789") == 0xE3069283
+
+# A sample as the order file tells it.
+Sample = collections.namedtuple("Sample", "key bytes crc32c")
+Row = collections.namedtuple("Row", "epoch step rank slot sample key bytes crc32c pad")
+
+
+def samples_of_tars(files):
+    """What Python's tarfile finds in the shards, by WebDataset's rules, in the data set's order."""
+    samples = []
+    for file in files:
+        found = []
+        with tarfile.open(file) as tar:
+            for member in tar:
+                folder, base = os.path.split(member.name)
+                if not member.isreg() or "." not in base or base.startswith("."):
+                    continue
+                key = os.path.join(folder, base.split(".", 1)[0])
+                if not found or found[-1][0] != key:
+                    found.append((key, []))
+                found[-1][1].append(tar.extractfile(member).read())
+        samples += [Sample(key, sum(map(len, parts)), f"{crc32c(b''.join(parts)):08x}")
+                    for key, parts in found]
+    return samples
+
+
+def read_order(file):
+    with open(file, newline="", encoding="utf-8") as text:
+        rows = list(csv.reader(text, strict=True))
+    if rows[0] != list(Row._fields):
+        raise AssertionError(f"{file} begins with {rows[0]}")
+    return [Row(*map(int, row[:5]), row[5], int(row[6]), row[7], int(row[8])) for row in rows[1:]]
+
+
+def read_json(file):
+    with open(file, encoding="utf-8") as text:
+        return json.load(text)
+
+
+def without_ranks(rows):
+    return [(r.epoch, r.step, r.sample, r.key, r.bytes, r.crc32c, r.pad) for r in rows]
+
+
+def by_epoch(rows):
+    epochs = collections.defaultdict(list)
+    for row in rows:
+        epochs[row.epoch].append(row)
+    return epochs
+
+
+# ---- data sets ----------------------------------------------------------------------------------
+
+def write_tar(file, samples, form=tarfile.PAX_FORMAT):
+    """samples: (key, [(field, bytes)])."""
+    with tarfile.open(file, "w", format=form) as tar:
+        for key, fields in samples:
+            for field, data in fields:
+                info = tarfile.TarInfo(f"{key}.{field}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return file
+
+
+def varied_samples(count, seed, mean=1200):
+    """Samples of 0 to some thousand bytes, of one to three fields, with keys that are long, that hold
+    commas, quotes and letters beyond ASCII, and that lie in folders with dots."""
+    rng = random.Random(seed)
+    samples = []
+    for i in range(count):
+        key = f"{seed}/{i:05}"
+        if i % 17 == 3:
+            key = f'{seed}/a "quoted", comma,{i}'
+        if i % 29 == 5:
+            key = f"{seed}/v1.5/größe-{i}"
+        if i % 41 == 7:
+            key = f"{seed}/" + "d" * 120 + f"/{'n' * 90}{i}"
+        sizes = [min(int(rng.expovariate(1 / mean)), 8 * mean), 0 if i % 5 else 3, 700]
+        fields = [("png", rng.randbytes(sizes[0])), ("cls", b"7" * sizes[1]),
+                  ("seg.PNG", rng.randbytes(sizes[2]))][:1 + i % 3]
+        if i % 23 == 11:
+            fields = [("cls", b"")]
+        samples.append((key, fields))
+    return samples
+
+
+def write_shards(folder, counts, form=tarfile.PAX_FORMAT, mean=1200):
+    """Shards shard-000.tar and so on, with that many varied samples each."""
+    os.makedirs(folder, exist_ok=True)
+    return [write_tar(os.path.join(folder, f"shard-{i:03}.tar"), varied_samples(count, i, mean), form)
+            for i, count in enumerate(counts)]
