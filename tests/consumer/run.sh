@@ -12,7 +12,7 @@ if [[ ! -f $build/CMakeCache.txt ]]; then
   "$CMAKE" -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFARO_BUILD_TESTS=OFF \
     -DCMAKE_CXX_COMPILER="$CXX" -DBUILD_SHARED_LIBS="$([[ $kind == shared ]] && echo ON || echo OFF)"
 fi
-"$CMAKE" --build "$build" --parallel "$(nproc)"
+"$CMAKE" --build "$build" --parallel "$(nproc)" --target faro_lib faro
 echo "== installing it"
 "$CMAKE" --install "$build" --prefix "$work/first" >"$work/install.log"
 # The installed tree must work wherever it is moved to.
