@@ -189,9 +189,3 @@ TEST_F(Build, ErrorsAreTheSameOnAllRanksAndNameTheShard) {
 
 }  // namespace
 }  // namespace faro::test
-
-int main(int argc, char** argv) {
-  faro::comm::ensure_mpi();
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

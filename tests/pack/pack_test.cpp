@@ -156,9 +156,3 @@ TEST_F(PackTest, FailsTogetherAndLeavesNothing) {
 
 }  // namespace
 }  // namespace faro::pack::test
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  faro::comm::ensure_mpi();
-  return RUN_ALL_TESTS();
-}
