@@ -54,4 +54,4 @@ LD_LIBRARY_PATH=$library_path${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} expect "$work
 echo "== the installed command"
 "$prefix/bin/faro" --version
 "$prefix/bin/faro" plan "$work/data" --global-batch 2 \
-  --config "$prefix/share/faro/configs/train.toml"
+  --config "$prefix/share/faro/configs/run.toml"
