@@ -53,5 +53,5 @@ LD_LIBRARY_PATH=$library_path${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} expect "$work
 
 echo "== the installed command"
 "$prefix/bin/faro" --version
-"$prefix/bin/faro" plan "$work/data" --global-batch 2 \
-  --config "$prefix/share/faro/configs/run.toml"
+"$prefix/bin/faro" run "$work/data" --config "$prefix/share/faro/configs/run.toml" \
+  --global-batch 2 --memory 64M --report "$work/report.json"
