@@ -50,9 +50,11 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    // Under mpirun every rank would print the same.
-    if (faro::comm::launcher_rank() > 0) return error.get_exit_code() == 0 ? 0 : 2;
-    return app.exit(error) == 0 ? 0 : 2;
+    const int code = faro::comm::launcher_rank() > 0 ? error.get_exit_code() : app.exit(error);
+    if (code == 0) return 0;  // --help, --version
+    // Rank 0 alone speaks. A launcher ends all ranks as soon as one has failed: the end of MPI is
+    // where the others wait until it has.
+    chosen = [] { return 2; };
   }
   try {
     faro::comm::ensure_mpi();
