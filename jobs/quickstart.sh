@@ -73,8 +73,9 @@ fi
 echo "IDX files in $source"
 
 # More ranks than cores: let Open MPI start them, unbound, and yield while they wait.
-cores=$(lscpu -p=CORE 2>/dev/null | grep -v '^#' | sort -u | wc -l)
-if [[ $(nproc) -lt $cores || $cores -eq 0 ]]; then cores=$(nproc); fi
+# mpirun counts whole cores, nproc what this process may use; lscpu may know nothing (no /sys).
+cores=$({ lscpu -p=CORE 2>/dev/null || true; } | sed '/^#/d' | sort -u | wc -l)
+if [[ $cores -eq 0 || $cores -gt $(nproc) ]]; then cores=$(nproc); fi
 if [[ $cores -lt $ranks ]]; then
   export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
   export OMPI_MCA_hwloc_base_binding_policy=none
