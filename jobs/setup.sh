@@ -83,7 +83,14 @@ fi
 echo "setup: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# Debian starts the servers that it installs. The tests start their own, so nginx stays off.
+policy=/usr/sbin/policy-rc.d
+if [[ -e $policy ]]; then
+  policy=
+else
+  printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+fi
+trap 'rm -f "$log" ${policy:+"$policy"}' EXIT
 apt() { apt-get -q -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1; }
 install_missing() { apt install -y --no-install-recommends "${missing[@]}"; }
 
