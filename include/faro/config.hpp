@@ -43,7 +43,9 @@ struct Config {
   double request_timeout = 30.0;          ///< seconds without a byte before a request is given up
   double peer_timeout = 300.0;            ///< seconds of silence before a peer is named
   std::string ca_file;                    ///< PEM bundle that HTTPS servers are checked against
-  std::uint64_t leases = 2;               ///< batches a consumer may hold when it asks for the next
+  /// Batches a consumer may work on at once: it may still hold the last leases - 1 when it asks for
+  /// the next.
+  std::uint64_t leases = 2;
   std::uint64_t node_ranks = 0;  ///< ranks that share one arena; 0: all ranks of a node
   bool checksums = true;         ///< index: read every byte and record CRC32C; else headers only
   bool verify = false;           ///< prove exactly-once delivery and reading after every epoch

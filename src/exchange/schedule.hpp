@@ -27,6 +27,7 @@ struct ScheduleOptions {
   EndPolicy end = EndPolicy::drop;
   std::uint32_t ranks = 1;
   std::uint64_t steps_per_round = 1;
+  std::uint64_t leases = 1;  ///< batches that a consumer may work on at once
   std::uint64_t capacity = 0;  ///< bytes of a rank's arena, a multiple of 64
   bool resident = false;       ///< all blocks stay: read once, over all epochs
 };

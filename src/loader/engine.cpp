@@ -41,6 +41,7 @@ exchange::ScheduleOptions schedule_options(const Config& config, const RunPlan& 
           config.end,
           static_cast<std::uint32_t>(run.plan.ranks),
           run.plan.steps_per_round,
+          config.leases,
           run.capacity,
           run.plan.resident};
 }

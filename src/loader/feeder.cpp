@@ -98,10 +98,9 @@ bool Feeder::start_next() {
   const auto& options = schedule_.options();
   const std::uint64_t epochs = options.resident ? 1 : options.epochs;
   while (epoch_ < epochs) {
-    // One epoch ahead of the slowest consumer of the node is enough, and keeps the tables few.
-    if (!options.resident && epoch_ > arena_.released() / schedule_.steps_per_epoch() + 1) {
-      return false;
-    }
+    // The epoch after those that the node's consumers work on is far enough, and keeps tables few.
+    const auto working = arena_.released() + options.steps_per_round + options.leases;
+    if (!options.resident && epoch_ > working / schedule_.steps_per_epoch() + 1) return false;
     const auto plan = schedule_.epoch(epoch_);
     while (turn_ < plan->order.turns() && plan->order.reader(turn_) != rank_) ++turn_;
     if (turn_ == plan->order.turns()) {

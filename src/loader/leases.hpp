@@ -28,9 +28,10 @@ class Leases {
     arena_->publish_released(held_.empty() ? next_ : *held_.begin());
     progress_->notify();
   }
-  [[nodiscard]] std::size_t held() const {
+  /// How many steps before the next one the oldest batch is that is still held; 0 for none.
+  [[nodiscard]] std::uint64_t age() const {
     const std::scoped_lock lock(mutex_);
-    return held_.size();
+    return held_.empty() ? 0 : next_ - *held_.begin();
   }
   /// The loader goes.
   void close() {

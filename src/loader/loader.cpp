@@ -60,9 +60,10 @@ std::optional<Batch> Loader::Impl::next() {
     return std::nullopt;
   }
   const auto& leases = engine->leases();
-  check(leases->held() < config.leases, ErrorCode::invalid_argument,
-        "{} batches are held, and leases = {}: destroy one before the next, or raise leases",
-        leases->held(), config.leases);
+  check(leases->age() < config.leases, ErrorCode::invalid_argument,
+        "the batch of {} steps ago is still held, and leases = {}: destroy it before the next, or "
+        "raise leases",
+        leases->age(), config.leases);
   const auto start = Clock::now();
   auto local = engine->next();
   epoch.stall_seconds += seconds_since(start);

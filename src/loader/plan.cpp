@@ -25,6 +25,7 @@ struct Facts {
   const manifest::Manifest& manifest;
   const Config& config;
   const Machine& machine;
+  std::uint64_t steps = 1;           // of an epoch
   std::uint64_t local = 0;           // largest local batch
   std::uint64_t resident = 0;        // largest rank's arena with all blocks in it
   std::uint64_t largest_block = 0;   // footprint
@@ -34,6 +35,12 @@ struct Facts {
 
 Facts gather(const manifest::Manifest& manifest, const Config& config, const Machine& machine) {
   Facts facts{manifest, config, machine};
+  const order::Steps steps(manifest.samples, config.global_batch, machine.ranks, config.end);
+  check(steps.count() > 0, ErrorCode::invalid_argument,
+        "global_batch = {} is larger than the data set's {} samples, and end = drop leaves nothing: "
+        "lower it, or set end to pad or partial",
+        config.global_batch, manifest.samples);
+  facts.steps = steps.count();
   facts.local = (config.global_batch + machine.ranks - 1) / machine.ranks;
   facts.remote = machine.largest_node < machine.ranks;
   const order::Epoch whole(manifest.blocks, config.seed, config.first_epoch, UINT64_MAX,
@@ -57,14 +64,11 @@ std::uint64_t scaled(std::uint64_t bytes, double factor) {
   return static_cast<std::uint64_t>(result);
 }
 
-/// The bytes of whole windows that any run of `samples` consecutive positions touches. The windows at
-/// its two ends count whole; there is one between them only if the samples can fill it.
-std::uint64_t touched(const Facts& facts, std::uint64_t window, std::uint64_t samples) {
-  const auto largest = facts.manifest.largest_block;
-  const auto inside = facts.manifest.sizes.largest(samples);
-  const auto whole = std::max(window, largest);
-  const bool between = inside > whole - std::min(largest, whole);
-  return checked_add(checked_mul(2, whole), between ? inside : 0);
+/// The most that `samples` consecutive positions of a run take, in bytes.
+std::uint64_t inside(const Facts& facts, std::uint64_t samples) {
+  const auto& manifest = facts.manifest;
+  return checked_add(checked_mul(samples / manifest.samples, manifest.bytes),
+                     manifest.sizes.largest(samples % manifest.samples));
 }
 
 RunPlan with_window(const Facts& facts, std::uint64_t window) {
@@ -80,26 +84,38 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   const auto mean = std::max<std::uint64_t>(manifest.bytes / std::max<std::uint64_t>(manifest.samples, 1), 1);
   auto steps = std::clamp<std::uint64_t>(round_target / checked_mul(mean, facts.local), 1,
                                          most_steps_per_round);
-  const auto held = [&](std::uint64_t s) { return checked_mul(s + config.leases - 1, config.global_batch); };
-  if (!plan.resident) {
-    const auto narrow = touched(facts, plan.window_bytes, held(1));
-    while (steps > 1 && touched(facts, plan.window_bytes, held(steps)) > narrow) steps /= 2;
-  }
+  const auto whole = std::max(plan.window_bytes, manifest.largest_block);
+  // What is in use at once: the round, the batches still held, and what `drop` leaves out wherever an
+  // epoch ends between them.
+  const auto ends = [&] { return (steps + config.leases) / facts.steps + 1; };
+  const auto in_use = [&] {
+    return inside(facts, checked_mul(steps + config.leases - 1 + ends(), config.global_batch));
+  };
+  while (!plan.resident && steps > 1 && in_use() > whole / 4) steps /= 2;
   plan.steps_per_round = steps;
 
   if (plan.resident) {
     run.capacity = align_up(facts.resident, page);
   } else {
-    // Own share of the windows in use: balanced to two blocks, one more where an epoch ends, and one
-    // that the end of the ring may leave unused.
-    const auto bytes = touched(facts, plan.window_bytes, held(steps)) / ranks + 3 * manifest.largest_block;
+    // The windows at both ends of what is in use count whole; those between are within it. Own share:
+    // balanced to two blocks, one more where an epoch ends, and one that the ring's end leaves unused.
+    const auto touched = checked_add(checked_mul(2, whole), in_use());
+    const auto bytes =
+        checked_add(touched / ranks, checked_mul(2 + ends(), manifest.largest_block));
     run.capacity = align_up(scaled(bytes, facts.density) + facts.largest_block, page);
   }
   plan.arena_bytes = run.capacity + page;
 
   const auto local_samples = checked_mul(facts.local, steps);
   if (facts.remote) {
-    const auto payload = manifest.sizes.largest(local_samples);
+    auto payload = manifest.sizes.largest(local_samples);
+    const order::Steps all(manifest.samples, config.global_batch, facts.machine.ranks, config.end);
+    const auto real = all.delivered() % config.global_batch;
+    if (config.end == EndPolicy::pad && real > 0) {
+      // Pads repeat the last step's samples: each of a rank's slots may hold one of the largest.
+      const auto times = (config.global_batch + real - 1) / real;
+      payload += checked_mul(times, manifest.sizes.largest((facts.local + times - 1) / times));
+    }
     const auto peers = std::min(ranks, local_samples);
     run.arrivals = config.leases + 1;
     run.arrival_buffer = align_up(
@@ -159,10 +175,8 @@ RunPlan make_plan(const manifest::Manifest& manifest, const Config& config, cons
   const order::Steps steps(manifest.samples, config.global_batch, machine.ranks, config.end);
   plan.steps = steps.count();
   plan.samples_per_epoch = steps.delivered();
-  if (plan.steps > 0) {
-    plan.pads_per_epoch =
-        (plan.steps - 1) * config.global_batch + steps.slots(plan.steps - 1) - steps.delivered();
-  }
+  plan.pads_per_epoch =
+      (plan.steps - 1) * config.global_batch + steps.slots(plan.steps - 1) - steps.delivered();
   for (const auto& block : manifest.blocks) {
     plan.epoch_requests += (block.length + config.request_size - 1) / config.request_size;
     if ((block.flags & manifest::Block::has_crc) == 0) ++plan.blocks_without_checksum;
@@ -176,10 +190,6 @@ RunPlan make_plan(const manifest::Manifest& manifest, const Config& config, cons
                               machine.ranks, order::Readers::by_turn)
                      .windows();
   plan.digest = manifest.digest();
-  check(plan.steps > 0, ErrorCode::invalid_argument,
-        "global_batch = {} is larger than the data set's {} samples, and end = drop leaves nothing: "
-        "lower it, or set end to pad or partial",
-        config.global_batch, manifest.samples);
   return run;
 }
 

@@ -55,7 +55,7 @@ TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
   const auto manifest = make_manifest(60);
   const auto ranks = static_cast<std::uint32_t>(world->size());
   const std::uint64_t capacity = 4U << 20;  // holds everything: nothing needs to be given back
-  Schedule schedule(manifest, {9, 4, 2, window, batch, end, ranks, 3, capacity, false});
+  Schedule schedule(manifest, {9, 4, 2, window, batch, end, ranks, 3, 1, capacity, false});
   Arena arena(*node, capacity);
   Progress progress;
 
@@ -150,7 +150,7 @@ TEST(Footprint, HoldsTheBlockAndItsIndex) {
 TEST(Schedule, BlocksInUseNeverOverlapInAnArena) {
   const auto manifest = make_manifest(200);
   const std::uint64_t capacity = 1U << 18;
-  Schedule schedule(manifest, {1, 0, 3, 50'000, 16, EndPolicy::drop, 3, 1, capacity, false});
+  Schedule schedule(manifest, {1, 0, 3, 50'000, 16, EndPolicy::drop, 3, 1, 1, capacity, false});
   std::vector<std::uint64_t> tail(3, 0);
   for (std::uint64_t e = 0; e < 3; ++e) {
     const auto plan = schedule.epoch(e);
@@ -168,7 +168,7 @@ TEST(Schedule, BlocksInUseNeverOverlapInAnArena) {
 
 TEST(Schedule, RoundsCoverTheSteps) {
   const auto manifest = make_manifest(50);
-  Schedule schedule(manifest, {1, 0, 2, 50'000, 10, EndPolicy::partial, 2, 4, 1U << 20, false});
+  Schedule schedule(manifest, {1, 0, 2, 50'000, 10, EndPolicy::partial, 2, 4, 1, 1U << 20, false});
   std::uint64_t next = 0;
   std::uint64_t epoch = 0;
   for (std::uint64_t number = 0; number < schedule.rounds(); ++number) {
