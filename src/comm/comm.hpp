@@ -32,6 +32,8 @@ class SharedMemory {
  public:
   virtual ~SharedMemory() = default;
   [[nodiscard]] virtual std::span<std::byte> segment(int rank) = 0;
+  /// A memory barrier: what was written before it is seen by ranks that are told so after it.
+  virtual void sync() = 0;
 };
 
 enum class Op { sum, min, max };

@@ -66,6 +66,7 @@ class MpiShared final : public SharedMemory {
   std::span<std::byte> segment(int rank) override {
     return segments_.at(static_cast<std::size_t>(rank));
   }
+  void sync() override { check_mpi(MPI_Win_sync(win_), "MPI_Win_sync"); }
 
  private:
   MPI_Win win_ = MPI_WIN_NULL;

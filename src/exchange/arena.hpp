@@ -31,6 +31,8 @@ class Arena {
     return segments_;
   }
 
+  /// Between writing blocks and telling others that they are there, and the other way round.
+  void sync() { memory_->sync(); }
   /// This rank needs no block that only steps below `steps` (counted over the run) use.
   void publish_released(std::uint64_t steps);
   /// The least of what the node's ranks have published.

@@ -130,7 +130,7 @@ bool Exchange::await_blocks() {
   const auto ranks = static_cast<std::uint64_t>(comm_.size());
   // The least value wins: an error before a stop, both before "all well".
   status_[0] = failed ? rank : stopping ? ranks + rank : all_well;
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // the arena's bytes before the status
+  arena_.sync();  // the blocks' bytes before the status
   status_operation_ = comm_.start_all_reduce(status_, comm::Op::min);
   state_ = State::status;
   return true;
@@ -139,7 +139,7 @@ bool Exchange::await_blocks() {
 bool Exchange::await_status() {
   if (!status_operation_->done()) return false;
   status_operation_.reset();
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // the status before the peers' bytes
+  arena_.sync();  // the status before the peers' bytes
   const auto ranks = static_cast<std::uint64_t>(comm_.size());
   if (status_[0] == all_well) {
     state_ = State::room;
