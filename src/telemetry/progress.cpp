@@ -1,5 +1,6 @@
 #include "telemetry/progress.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <fstream>
 
 namespace faro::telemetry {
 namespace {
@@ -14,10 +16,23 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono_literals::operator""ms;
 
-std::size_t terminal_width() {
+/// The terminal that stderr ends on; -1 where it is none. Under mpirun a rank's stderr is a pipe to its
+/// parent, which passes on what it reads: then the parent's stderr tells.
+int terminal() {
+  if (isatty(STDERR_FILENO) != 0) return STDERR_FILENO;
+  const std::string parent = fmt::format("/proc/{}", getppid());
+  std::string name;
+  std::getline(std::ifstream(parent + "/comm"), name);
+  if (name != "mpirun" && name != "mpiexec" && name != "orterun" && name != "prterun") return -1;
+  const int fd = open((parent + "/fd/2").c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+  if (fd >= 0 && isatty(fd) != 0) return fd;
+  if (fd >= 0) close(fd);
+  return -1;
+}
+
+std::size_t width_of(int terminal) {
   winsize size{};
-  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
+  return ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 }  // namespace
@@ -38,9 +53,12 @@ std::string human_time(double seconds) {
   return fmt::format("{}:{:02}", all / 60, all % 60);
 }
 
-Progress::Progress(bool shown) : shown_(shown), terminal_(isatty(STDERR_FILENO) != 0) {}
+Progress::Progress(bool shown) : shown_(shown), terminal_(shown ? terminal() : -1) {}
 
-Progress::~Progress() { clear(); }
+Progress::~Progress() {
+  clear();
+  if (terminal_ > STDERR_FILENO) close(terminal_);
+}
 
 void Progress::clear() {
   if (drawn_) fmt::print(stderr, "\r\033[K");
@@ -51,11 +69,11 @@ void Progress::begin(std::string what, std::uint64_t total) {
   what_ = std::move(what);
   total_ = total;
   start_ = Clock::now();
-  last_ = terminal_ ? Clock::time_point() : start_;
+  last_ = terminal_ >= 0 ? Clock::time_point() : start_;
 }
 
 bool Progress::due() const {
-  return shown_ && Clock::now() - last_ >= (terminal_ ? 100ms : 10'000ms);
+  return shown_ && Clock::now() - last_ >= (terminal_ >= 0 ? 100ms : 10'000ms);
 }
 
 void Progress::update(std::uint64_t done, const std::string& detail) {
@@ -64,12 +82,12 @@ void Progress::update(std::uint64_t done, const std::string& detail) {
   const double part = total_ == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total_);
   const double seconds = std::chrono::duration<double>(last_ - start_).count();
   const std::string left = part > 0 ? human_time(seconds / part - seconds) + " left" : "";
-  if (!terminal_) {
+  if (terminal_ < 0) {
     fmt::print(stderr, "{} {:.0f} % {} {}\n", what_, 100 * part, detail, left);
     return;
   }
   const std::string tail = fmt::format(" {:3.0f} %  {}  {}", 100 * part, detail, left);
-  const std::size_t width = terminal_width() - 1;
+  const std::size_t width = width_of(terminal_) - 1;
   const std::size_t used = what_.size() + tail.size() + 3;
   std::string text = what_;
   if (used + 10 <= width) {

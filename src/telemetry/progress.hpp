@@ -31,7 +31,7 @@ class Progress {
   void clear();
 
   bool shown_;
-  bool terminal_;
+  int terminal_;  // its descriptor; -1 for none
   bool drawn_ = false;
   std::string what_;
   std::uint64_t total_ = 0;
