@@ -204,7 +204,7 @@ TEST(Loader, AutoTakesTheLargestWindowThatFits) {
   Loader loader(data.config);
   const auto& plan = loader.plan();
   EXPECT_LE(plan.planned_peak_bytes, data.config.memory);
-  EXPECT_GT(plan.window_bytes, data.config.memory / 4);
+  EXPECT_GT(plan.window_bytes, data.config.memory / 6);
   ASSERT_TRUE(loader.begin_epoch());
   const auto times = count_epoch(loader, data);
   std::uint64_t once = 0;
