@@ -34,7 +34,7 @@ std::unique_ptr<comm::SharedMemory> take(comm::Communicator& node, std::uint64_t
     const std::uint64_t wanted =
         (capacity + control_bytes) * static_cast<std::uint64_t>(node.size());
     check(wanted <= space.free, ErrorCode::memory,
-          "the arena of this node's {} ranks needs {} of shared memory, but {} has {} left: "
+          "the arena of this node's {} ranks needs {} of shared memory, but {} has {} for it: "
           "enlarge it, or lower --window or --memory",
           node.size(), human_bytes(static_cast<double>(wanted)), space.directory,
           human_bytes(static_cast<double>(space.free)));
@@ -51,7 +51,9 @@ SharedSpace shared_space() {
   struct statvfs info {};
   check(statvfs(space.directory.c_str(), &info) == 0, ErrorCode::memory,
         "{}: no shared memory here: {}", space.directory, std::strerror(errno));
-  space.free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  // Open MPI refuses a segment that would leave less than 5 % of it, and does so on one rank, while
+  // the others wait for ever. Its own transports take some as well.
+  space.free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize / 10 * 9;
   return space;
 }
 

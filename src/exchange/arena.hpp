@@ -46,7 +46,7 @@ class Arena {
   std::uint64_t populated_ = 0;
 };
 
-/// Bytes free for shared memory on this node, and in which directory.
+/// Bytes that an arena may take of this node's shared memory, and in which directory that is.
 struct SharedSpace {
   std::string directory;
   std::uint64_t free = 0;

@@ -1,6 +1,7 @@
 #include "loader/dataset.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "base/error.hpp"
@@ -102,15 +103,15 @@ store::Options store_options(const Config& config) {
 Machine inspect_machine(const Config& config, comm::Communicator& comm, comm::Communicator& node) {
   Machine machine;
   machine.ranks = static_cast<std::uint32_t>(comm.size());
-  std::uint64_t budget = config.memory;
-  if (budget == 0) {
-    const auto ranks = static_cast<std::uint64_t>(node.size());
-    budget = telemetry::available_memory() / 2 / ranks;
-    if (ranks > 1) budget = std::min(budget, exchange::shared_space().free / 10 * 9 / ranks);
-  }
-  std::uint64_t least = budget;
-  comm.all_reduce(std::span(&least, 1), comm::Op::min);
-  machine.budget = least;
+  const auto ranks = static_cast<std::uint64_t>(node.size());
+  const auto budget =
+      config.memory != 0 ? config.memory : telemetry::available_memory() / 2 / ranks;
+  // One rank alone has its arena in private memory.
+  const auto shared = ranks > 1 ? exchange::shared_space().free / ranks : UINT64_MAX;
+  std::array<std::uint64_t, 2> least{budget, shared};
+  comm.all_reduce(least, comm::Op::min);
+  machine.budget = least[0];
+  machine.shared = least[1];
   auto largest = static_cast<std::uint64_t>(node.size());
   comm.all_reduce(std::span(&largest, 1), comm::Op::max);
   machine.largest_node = static_cast<std::uint32_t>(largest);

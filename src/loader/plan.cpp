@@ -139,12 +139,12 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   return run;
 }
 
-/// The largest window that the budget holds; the smallest one where it holds none.
+/// The largest window that budget and shared memory hold; the smallest one where they hold none.
 std::uint64_t automatic_window(const Facts& facts) {
-  const auto budget = facts.machine.budget;
   const auto total = facts.manifest.bytes;
   const auto fits = [&](std::uint64_t window) {
-    return with_window(facts, window).plan.planned_peak_bytes <= budget;
+    const auto plan = with_window(facts, window).plan;
+    return plan.planned_peak_bytes <= facts.machine.budget && plan.arena_bytes <= facts.machine.shared;
   };
   if (fits(total)) return total;
   std::uint64_t low = facts.manifest.largest_block;  // windows below hold one block all the same

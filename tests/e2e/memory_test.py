@@ -131,7 +131,7 @@ class Memory(Test):
         check_left()
         # On the edge: an arena of a little less and a little more than there is.
         codes = set()
-        for mib in (1, 4, 8, 12, 16):
+        for mib in (10, 12, 13, 14, 15, 16, 17):
             result = self.start(*run, "--window", f"{mib}M", "--memory", "1G", before=before).wait()
             codes.add(result.code)
             if result.code != 0:
