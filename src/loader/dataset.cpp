@@ -103,12 +103,13 @@ store::Options store_options(const Config& config) {
 Machine inspect_machine(const Config& config, comm::Communicator& comm, comm::Communicator& node) {
   Machine machine;
   machine.ranks = static_cast<std::uint32_t>(comm.size());
-  const auto ranks = static_cast<std::uint64_t>(node.size());
-  const auto budget =
-      config.memory != 0 ? config.memory : telemetry::available_memory() / 2 / ranks;
-  // One rank alone has its arena in private memory.
-  const auto shared = ranks > 1 ? exchange::shared_space().free / ranks : UINT64_MAX;
-  std::array<std::uint64_t, 2> least{budget, shared};
+  std::array<std::uint64_t, 2> least{};
+  comm::together(comm, [&] {
+    const auto ranks = static_cast<std::uint64_t>(node.size());
+    least[0] = config.memory != 0 ? config.memory : telemetry::available_memory() / 2 / ranks;
+    // One rank alone has its arena in private memory.
+    least[1] = ranks > 1 ? exchange::shared_space().free / ranks : UINT64_MAX;
+  });
   comm.all_reduce(least, comm::Op::min);
   machine.budget = least[0];
   machine.shared = least[1];
