@@ -116,22 +116,21 @@ class Job:
         while text not in self.so_far()[1]:
             if self.process.poll() is not None or time.monotonic() > self.start + seconds:
                 self.kill()
-                self.process.wait()
                 raise AssertionError(f"did not say '{text}': {self.result()}")
             time.sleep(0.05)
 
     def wait(self, timeout=60):
         try:
             self.process.wait(timeout)
+            result = self.result()
+            self.check_nothing_left(result)
+            return result
         except subprocess.TimeoutExpired:
             self.kill()
-            self.process.wait()
             raise AssertionError(f"no end within {timeout} s: {self.result()}") from None
-        result = self.result()
-        self.check_nothing_left(result)
-        for stream in self.streams:
-            stream.close()
-        return result
+        finally:
+            for stream in self.streams:
+                stream.close()
 
     def result(self):
         return Result(self.command, self.process.returncode, *self.so_far(),
@@ -150,9 +149,14 @@ class Job:
             time.sleep(0.1)
 
     def kill(self):
+        """Asks mpirun first, which cleans up after its ranks."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
         for pid in tagged(self.tag):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
 
 # Keeps the exit code of a rank, and lets mpirun think that all is well: it would end the other ranks,
