@@ -35,8 +35,8 @@ struct Config {
   std::uint64_t global_batch = 64;  ///< samples of a step over all ranks
   EndPolicy end = EndPolicy::drop;  ///< what the end of an epoch does
   Window window;                    ///< samples that are shuffled together
-  std::uint64_t memory = 0;         ///< budget of a rank; 0: half of what is free, over the node's ranks
-  std::uint64_t block_size = 0;     ///< target bytes of a block when indexing; 0: from the data set
+  std::uint64_t memory = 0;  ///< budget of a rank; 0: half of what is free, over the node's ranks
+  std::uint64_t block_size = 0;  ///< target bytes of a block when indexing; 0: from the data set
   std::uint64_t request_size = 8U << 20;  ///< largest range of one request
   std::uint64_t max_requests = 32;        ///< requests in flight of a rank
   std::uint64_t attempts = 4;             ///< tries of one range before it is an error

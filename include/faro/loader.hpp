@@ -25,25 +25,27 @@ struct Plan {
   std::uint64_t blocks_without_checksum = 0;
   std::uint64_t samples = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t window_bytes = 0;     ///< as resolved: give it as window to get this order again
-  bool resident = false;              ///< one window, kept: the store is read once over all epochs
-  std::uint64_t windows = 0;          ///< of the first epoch
-  std::uint64_t steps = 0;            ///< of an epoch
+  std::uint64_t window_bytes = 0;  ///< as resolved: give it as window to get this order again
+  bool resident = false;           ///< one window, kept: the store is read once over all epochs
+  std::uint64_t windows = 0;       ///< of the first epoch
+  std::uint64_t steps = 0;         ///< of an epoch
   std::uint64_t samples_per_epoch = 0;  ///< delivered, without pads
   std::uint64_t pads_per_epoch = 0;
-  std::uint64_t epoch_requests = 0;     ///< to the store, all ranks, an epoch that reads it
-  std::uint64_t store_bytes = 0;        ///< over all epochs
-  std::uint64_t budget_bytes = 0;       ///< of a rank
-  std::uint64_t planned_peak_bytes = 0; ///< of a rank: the sum of the following
-  std::uint64_t arena_bytes = 0;        ///< own share of the node's arena
-  std::uint64_t arrival_bytes = 0;      ///< buffers for other nodes' samples, both ways
-  std::uint64_t table_bytes = 0;        ///< manifest, order and descriptors
-  std::uint64_t request_bytes = 0;      ///< buffers of the requests in flight
+  std::uint64_t epoch_requests = 0;  ///< to the store, all ranks, an epoch that reads it
+  std::uint64_t store_bytes = 0;     ///< over all epochs
+  std::uint64_t budget_bytes = 0;    ///< of a rank
+  /// Of it, what the node's shared memory has for a rank's arena; all ones where it sets no bound.
+  std::uint64_t shared_bytes = 0;
+  std::uint64_t planned_peak_bytes = 0;     ///< of a rank: the sum of the following
+  std::uint64_t arena_bytes = 0;            ///< own share of the node's arena
+  std::uint64_t arrival_bytes = 0;          ///< buffers for other nodes' samples, both ways
+  std::uint64_t table_bytes = 0;            ///< manifest, order and descriptors
+  std::uint64_t request_bytes = 0;          ///< buffers of the requests in flight
   std::uint64_t smallest_budget_bytes = 0;  ///< with the smallest window
-  std::uint64_t index_bytes = 0;        ///< read from the store by indexing, all ranks
+  std::uint64_t index_bytes = 0;            ///< read from the store by indexing, all ranks
   std::uint64_t index_requests = 0;
-  std::uint64_t steps_per_round = 0;    ///< that are exchanged together
-  std::string digest;                   ///< of the data set
+  std::uint64_t steps_per_round = 0;  ///< that are exchanged together
+  std::string digest;                 ///< of the data set
 };
 
 /// One rank's figures of one epoch.
@@ -62,8 +64,8 @@ struct LoaderStats {
   std::uint64_t store_bytes = 0;     ///< of the blocks read, each counted once however often tried
   std::uint64_t store_requests = 0;  ///< sent, tries included
   std::uint64_t retries = 0;
-  std::uint64_t wasted_bytes = 0;    ///< received by tries that failed
-  std::uint64_t remote_bytes = 0;    ///< that came from other nodes' ranks
+  std::uint64_t wasted_bytes = 0;  ///< received by tries that failed
+  std::uint64_t remote_bytes = 0;  ///< that came from other nodes' ranks
   /// The process's peak resident bytes. The node's arena counts once, with the rank that owns the
   /// segment: what this rank has mapped of its neighbours' is left out.
   std::uint64_t peak_rss_bytes = 0;
@@ -78,9 +80,9 @@ struct LoaderStats {
 ///         for (const faro::Sample& sample : *batch) use(sample.at("png").bytes);
 ///
 /// Construction, begin_epoch(), next() and destruction are called by all ranks, in the same order;
-/// every rank gets the same number of steps. An error on one rank is thrown on all, by the same call
-/// of next(). With MPI_THREAD_MULTIPLE the exchange has a thread of its own; with less it works inside
-/// next(). One thread at a time may use a loader. Batches must be destroyed before it.
+/// every rank gets the same number of steps. An error on one rank is thrown on all, by the same
+/// call of next(). With MPI_THREAD_MULTIPLE the exchange has a thread of its own; with less it
+/// works inside next(). One thread at a time may use a loader. Batches must be destroyed before it.
 class Loader {
  public:
   using Log = std::function<void(const std::string&)>;
@@ -98,8 +100,8 @@ class Loader {
   [[nodiscard]] const Plan& plan() const noexcept;
   /// Begins the next epoch; what is left of the current one is passed over. False after the last.
   bool begin_epoch();
-  /// The next local batch (empty where the last global batch is smaller than the job); nothing at the
-  /// end of the epoch, where `verify` also throws what it found wrong.
+  /// The next local batch (empty where the last global batch is smaller than the job); nothing at
+  /// the end of the epoch, where `verify` also throws what it found wrong.
   [[nodiscard]] std::optional<Batch> next();
   /// This rank's figures of the current epoch, or of the last one where it has ended.
   [[nodiscard]] EpochStats epoch_stats() const;

@@ -28,7 +28,8 @@ void check(bool condition, ErrorCode code, fmt::format_string<Args...> text, Arg
 template <std::integral To, std::integral From>
 [[nodiscard]] To narrow(From value) {
   if (!std::in_range<To>(value)) {
-    fail(ErrorCode::internal, "the integer {} does not fit its type of {} bytes", value, sizeof(To));
+    fail(ErrorCode::internal, "the integer {} does not fit its type of {} bytes", value,
+         sizeof(To));
   }
   return static_cast<To>(value);
 }

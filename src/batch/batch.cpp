@@ -30,12 +30,24 @@ Batch::Batch(Batch&&) noexcept = default;
 Batch& Batch::operator=(Batch&&) noexcept = default;
 Batch::~Batch() = default;
 
-std::uint64_t Batch::epoch() const noexcept { return impl_->epoch; }
-std::uint64_t Batch::step() const noexcept { return impl_->local.step; }
-std::uint64_t Batch::first_slot() const noexcept { return impl_->local.first_slot; }
-std::size_t Batch::size() const noexcept { return impl_->samples.size(); }
-const Sample& Batch::operator[](std::size_t i) const noexcept { return impl_->samples[i]; }
-std::span<const Sample> Batch::samples() const noexcept { return impl_->samples; }
+std::uint64_t Batch::epoch() const noexcept {
+  return impl_->epoch;
+}
+std::uint64_t Batch::step() const noexcept {
+  return impl_->local.step;
+}
+std::uint64_t Batch::first_slot() const noexcept {
+  return impl_->local.first_slot;
+}
+std::size_t Batch::size() const noexcept {
+  return impl_->samples.size();
+}
+const Sample& Batch::operator[](std::size_t i) const noexcept {
+  return impl_->samples[i];
+}
+std::span<const Sample> Batch::samples() const noexcept {
+  return impl_->samples;
+}
 
 }  // namespace faro
 

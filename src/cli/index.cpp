@@ -12,9 +12,12 @@ namespace faro::cli {
 void add_index(CLI::App& app, Action& chosen) {
   auto* command = app.add_subcommand("index", "Find the samples of DATA and write its manifest");
   command->footer(
-      "\nThe manifest (HDF5, 40 bytes a block) is written to --manifest, or to NAME.faro.h5 in the\n"
-      "working directory, where the other commands look for it. With checksums (the default) every\n"
-      "byte is read once; --no-checksums reads only headers where samples are large, and leaves the\n"
+      "\nThe manifest (HDF5, 40 bytes a block) is written to --manifest, or to NAME.faro.h5 in "
+      "the\n"
+      "working directory, where the other commands look for it. With checksums (the default) "
+      "every\n"
+      "byte is read once; --no-checksums reads only headers where samples are large, and leaves "
+      "the\n"
       "blocks without a CRC32C that later reads could be checked against.\n"
       "  mpirun -n 4 faro index '/data/train-{000000..000127}.tar'\n"
       "  faro index https://store.example/train-{000..127}.tar --manifest train.h5\n"

@@ -9,7 +9,8 @@
 namespace {
 
 constexpr const char* about =
-    "faro reads shards from a store on many MPI ranks, shuffles their samples over all of them, and\n"
+    "faro reads shards from a store on many MPI ranks, shuffles their samples over all of them, "
+    "and\n"
     "delivers every rank its batches: each epoch a true global shuffle, each byte read once.\n";
 constexpr const char* examples =
     "\nFrom images to batches:\n"

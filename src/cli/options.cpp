@@ -19,8 +19,8 @@ Options::Options(CLI::App& app, std::vector<config::Setting> settings, bool data
     if (setting.meta.empty()) {
       const std::string names = fmt::format("--{0},!--no-{0}", setting.name);
       option = app.add_flag_function(
-          names,
-          [&value](std::int64_t count) { value = count > 0 ? "true" : "false"; }, setting.help);
+          names, [&value](std::int64_t count) { value = count > 0 ? "true" : "false"; },
+          setting.help);
     } else {
       option = app.add_option("--" + setting.name, value, setting.help)->type_name(setting.meta);
     }
@@ -41,7 +41,8 @@ void Options::apply() const {
   }
 }
 
-std::vector<config::Setting> only(std::vector<config::Setting> all, std::vector<std::string> names) {
+std::vector<config::Setting> only(std::vector<config::Setting> all,
+                                  std::vector<std::string> names) {
   std::erase_if(all, [&](const config::Setting& setting) {
     return std::find(names.begin(), names.end(), setting.name) == names.end();
   });

@@ -10,8 +10,10 @@ namespace faro::cli {
 void add_pack(CLI::App& app, Action& chosen) {
   auto* command = app.add_subcommand("pack", "Write a data set as tar shards, in parallel");
   command->footer(
-      "\nSource idx: MNIST's files (train-images-idx3-ubyte.gz and so on, also unpacked); a sample is\n"
-      "an image (png) and its label (cls, decimal). The shards do not depend on the number of ranks.\n"
+      "\nSource idx: MNIST's files (train-images-idx3-ubyte.gz and so on, also unpacked); a sample "
+      "is\n"
+      "an image (png) and its label (cls, decimal). The shards do not depend on the number of "
+      "ranks.\n"
       "  mpirun -n 4 faro pack /usr/share/datasets/fashion-mnist shards/ --split train\n");
   auto options = std::make_shared<pack::PackOptions>();
   command->add_option("INPUT", options->input, "what is packed: for idx a directory")->required();
@@ -33,12 +35,11 @@ void add_pack(CLI::App& app, Action& chosen) {
       auto comm = comm::from_mpi(MPI_COMM_WORLD);
       telemetry::Progress progress(comm->rank() == 0);
       bool begun = false;
-      const auto result = pack::pack(
-          *options, *comm, [&](const pack::PackResult& so_far, std::uint64_t samples) {
+      const auto result =
+          pack::pack(*options, *comm, [&](const pack::PackResult& so_far, std::uint64_t samples) {
             if (!begun) progress.begin("packing", samples);
             begun = true;
-            progress.update(so_far.samples,
-                            human_bytes(static_cast<double>(so_far.shard_bytes)));
+            progress.update(so_far.samples, human_bytes(static_cast<double>(so_far.shard_bytes)));
           });
       progress.end(fmt::format("packed {} samples into {} shards of {} in all: {}", result.samples,
                                result.shards, human_bytes(static_cast<double>(result.shard_bytes)),

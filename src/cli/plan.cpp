@@ -11,9 +11,11 @@ namespace faro::cli {
 void add_plan(CLI::App& app, Action& chosen) {
   auto* command = app.add_subcommand("plan", "Say what a run will take, before anything is read");
   command->footer(
-      "\nUnder mpirun for the ranks it has, or for --ranks ranks of which --ranks-per-node share a\n"
-      "node. Exit code 1 where the budget does not hold. --report writes the same as JSON.\n"
-      "  faro plan shards/ --global-batch 4096 --window 64G --memory 8G --ranks 512 --ranks-per-node 8\n");
+      "\nUnder mpirun for the ranks it has, or for --ranks ranks of which --ranks-per-node share "
+      "a\n"
+      "node. Exit code 1 where the memory does not suffice. --report writes the same as JSON.\n"
+      "  faro plan shards/ --global-batch 4096 --window 64G --memory 8G --ranks 512 "
+      "--ranks-per-node 8\n");
   auto config = std::make_shared<Config>();
   struct Extra {
     std::uint64_t ranks = 0;
@@ -25,9 +27,9 @@ void add_plan(CLI::App& app, Action& chosen) {
   settings.push_back({"ranks", "N", "plan for that many ranks instead of this job's",
                       [extra](std::string_view v) { extra->ranks = config::parse_count(v); },
                       "Plan"});
-  settings.push_back({"ranks-per-node", "N", "ranks of a node (default: all on one)",
-                      [extra](std::string_view v) { extra->ranks_per_node = config::parse_count(v); },
-                      "Plan"});
+  settings.push_back(
+      {"ranks-per-node", "N", "ranks of a node (default: all on one)",
+       [extra](std::string_view v) { extra->ranks_per_node = config::parse_count(v); }, "Plan"});
   settings.push_back({"report", "FILE", "JSON of the plan",
                       [extra](std::string_view v) { extra->report = v; }, "Plan"});
   auto options = std::make_shared<Options>(*command, settings, true);
@@ -42,12 +44,15 @@ void add_plan(CLI::App& app, Action& chosen) {
           *config, *comm, [&](const std::string& line) { progress.line(line); });
       auto machine = loader::inspect_machine(*config, *comm, *node);
       if (extra->ranks > 0) {
-        machine.ranks = narrow<std::uint32_t>(extra->ranks);
+        check(extra->ranks <= 1U << 24, ErrorCode::invalid_argument,
+              "--ranks {} is out of range: it must be at most 2^24", extra->ranks);
+        machine.ranks = static_cast<std::uint32_t>(extra->ranks);
         machine.largest_node = machine.ranks;
+        machine.shared = UINT64_MAX;  // another machine's
       }
       if (extra->ranks_per_node > 0) {
-        machine.largest_node =
-            std::min(machine.ranks, narrow<std::uint32_t>(extra->ranks_per_node));
+        machine.largest_node = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(machine.ranks, extra->ranks_per_node));
       }
       auto plan = loader::make_plan(dataset.manifest, *config, machine).plan;
       plan.index_bytes = dataset.index_cost.bytes;
@@ -57,7 +62,9 @@ void add_plan(CLI::App& app, Action& chosen) {
         fmt::print("{}", describe(plan, *config));
         if (!extra->report.empty()) write_json(extra->report, to_json(plan));
       });
-      return plan.planned_peak_bytes <= plan.budget_bytes ? 0 : 1;
+      const bool holds =
+          plan.planned_peak_bytes <= plan.budget_bytes && plan.arena_bytes <= plan.shared_bytes;
+      return holds ? 0 : 1;
     };
   });
 }

@@ -61,9 +61,9 @@ EpochStats consume(Loader& loader, comm::Communicator& comm, telemetry::Progress
                    const Config& config, OrderFile* order) {
   const auto& plan = loader.plan();
   const auto number = loader.epoch_stats().epoch;
-  progress.begin(fmt::format("epoch {} ({} of {})", number, number - config.first_epoch + 1,
-                             config.epochs),
-                 plan.steps);
+  progress.begin(
+      fmt::format("epoch {} ({} of {})", number, number - config.first_epoch + 1, config.epochs),
+      plan.steps);
   while (const auto batch = loader.next()) {
     for (std::size_t slot = 0; slot < batch->size(); ++slot) {
       const auto payload = loader::payload_of((*batch)[slot].fields);
@@ -157,8 +157,7 @@ void summarise(const nlohmann::ordered_json& report, const Plan& plan, const Con
 int run(const Config& config, const Outputs& outputs) {
   auto comm = comm::from_mpi(MPI_COMM_WORLD);
   telemetry::Progress progress(comm->rank() == 0);
-  Loader loader(config, MPI_COMM_WORLD,
-                [&](const std::string& line) { progress.line(line); });
+  Loader loader(config, MPI_COMM_WORLD, [&](const std::string& line) { progress.line(line); });
   const auto& plan = loader.plan();
   progress.line(describe(plan, config));
   std::optional<OrderFile> order;
@@ -185,8 +184,10 @@ void add_run(CLI::App& app, Action& chosen) {
   auto* command = app.add_subcommand(
       "run", "Deliver every batch of shuffled epochs to a consumer that touches every byte");
   command->footer(
-      "\nDATA is a brace pattern ('/data/train-{000000..000127}.tar'), a directory or glob (where the\n"
-      "store lists: files), one shard, or @file with a list; http(s):// and file://. The order depends\n"
+      "\nDATA is a brace pattern ('/data/train-{000000..000127}.tar'), a directory or glob (where "
+      "the\n"
+      "store lists: files), one shard, or @file with a list; http(s):// and file://. The order "
+      "depends\n"
       "on data, seed, epoch and window alone: any number of ranks gives the same one.\n"
       "  mpirun -n 4 faro run shards/ --epochs 3 --seed 1 --global-batch 256 --verify\n"
       "  mpirun -n 64 faro run 'https://store/train-{000..127}.tar' --window 64G --memory 4G \\\n"

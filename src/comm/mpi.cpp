@@ -132,9 +132,8 @@ class MpiCommunicator final : public Communicator {
   std::vector<std::byte> all_gather(std::span<const std::byte> mine) override {
     std::vector<std::byte> all(mine.size() * static_cast<std::size_t>(size_));
     const int count = narrow<int>(mine.size());
-    check_mpi(
-        MPI_Allgather(mine.data(), count, MPI_BYTE, all.data(), count, MPI_BYTE, comm_),
-        "MPI_Allgather");
+    check_mpi(MPI_Allgather(mine.data(), count, MPI_BYTE, all.data(), count, MPI_BYTE, comm_),
+              "MPI_Allgather");
     return all;
   }
 
@@ -182,9 +181,9 @@ class MpiCommunicator final : public Communicator {
                                         int tag) override {
     check(bytes.size() <= max_message, ErrorCode::internal, "a message of {} bytes", bytes.size());
     MPI_Request request = MPI_REQUEST_NULL;
-    check_mpi(MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, tag, comm_,
-                        &request),
-              "MPI_Isend");
+    check_mpi(
+        MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, tag, comm_, &request),
+        "MPI_Isend");
     return std::make_unique<MpiOperation>(request, "MPI_Isend");
   }
 

@@ -12,8 +12,8 @@ namespace {
 /// The number at the start of `text`, and the rest.
 std::pair<double, std::string_view> number(std::string_view text) {
   double value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value,
-                                           std::chars_format::fixed);
+  const auto [end, code] =
+      std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (code != std::errc() || !std::isfinite(value)) return {-1, text};
   return {value, text.substr(static_cast<std::size_t>(end - text.data()))};
 }

@@ -14,8 +14,8 @@ namespace faro::exchange {
 /// given back without a message.
 class Arena {
  public:
-  /// Collective over `node`. Error(memory), on all ranks of the node, where its shared memory is too
-  /// small: before anything is touched, as touching would be a SIGBUS.
+  /// Collective over `node`. Error(memory), on all ranks of the node, where its shared memory is
+  /// too small: before anything is touched, as touching would be a SIGBUS.
   Arena(comm::Communicator& node, std::uint64_t capacity);
 
   [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }

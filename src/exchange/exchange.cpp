@@ -10,7 +10,9 @@ namespace {
 constexpr std::uint64_t all_well = UINT64_MAX;
 
 // Two rounds are never under way at once, so any small range tells them apart.
-int tag_of(std::uint64_t round) { return static_cast<int>(1 + round % 1024); }
+int tag_of(std::uint64_t round) {
+  return static_cast<int>(1 + round % 1024);
+}
 
 }  // namespace
 
@@ -83,12 +85,12 @@ bool Exchange::advance() {
   if (const double seconds = given_up_after_; seconds > 0 && state_ != State::done) {
     std::string silent;
     for (const auto& [rank, peer] : awaited_) silent += fmt::format(" {}", rank);
-    abandon(Error(ErrorCode::peer,
-                  fmt::format("no progress for {:.0f} s in round {}: rank {} waits for {}{}",
-                              seconds, number_, comm_.rank(),
-                              silent.empty() ? "the status of all ranks" : "data from rank",
-                              silent),
-                  comm_.rank()));
+    abandon(
+        Error(ErrorCode::peer,
+              fmt::format("no progress for {:.0f} s in round {}: rank {} waits for {}{}", seconds,
+                          number_, comm_.rank(),
+                          silent.empty() ? "the status of all ranks" : "data from rank", silent),
+              comm_.rank()));
     return true;
   }
   switch (state_) {
@@ -147,10 +149,9 @@ bool Exchange::await_status() {
   }
   const auto rank = static_cast<int>(status_[0] % ranks);
   if (status_[0] >= ranks) {
-    finish(Error(ErrorCode::stopped,
-                 fmt::format("rank {} left in epoch {} before its end", rank,
-                             plan_->order.number()),
-                 rank));
+    finish(Error(
+        ErrorCode::stopped,
+        fmt::format("rank {} left in epoch {} before its end", rank, plan_->order.number()), rank));
     return true;
   }
   std::array<std::int32_t, 1> code{};
@@ -190,8 +191,8 @@ void Exchange::fill_slots() {
   batches_.reserve(round_.last_step - round_.first_step);
   for (auto step = round_.first_step; step < round_.last_step; ++step) {
     const auto slice = steps.slice(step, rank);
-    auto& batch = batches_.emplace_back(
-        LocalBatch{round_.epoch, step, slice.first, std::vector<SampleRef>(slice.size()), arrival_});
+    auto& batch = batches_.emplace_back(LocalBatch{round_.epoch, step, slice.first,
+                                                   std::vector<SampleRef>(slice.size()), arrival_});
     for (auto slot = slice.first; slot < slice.last; ++slot) {
       const auto position = steps.position(step, slot);
       const auto place = windows_.at_position(position).place(position);
@@ -267,7 +268,8 @@ void Exchange::receive(const comm::Incoming& incoming) {
     return;
   }
   MessageHeader header;
-  const auto operation = comm_.start_receive(incoming, std::as_writable_bytes(std::span(&header, 1)));
+  const auto operation =
+      comm_.start_receive(incoming, std::as_writable_bytes(std::span(&header, 1)));
   while (!operation->done()) {
   }
   peer.message = arrival_room(header.bytes);
@@ -300,8 +302,8 @@ void Exchange::end_round() {
   }
   batches_.clear();
   arrival_.reset();
-  const auto next = std::min(round_.last_step * plan_->steps.global_batch(),
-                             plan_->steps.delivered() - 1);
+  const auto next =
+      std::min(round_.last_step * plan_->steps.global_batch(), plan_->steps.delivered() - 1);
   windows_.forget_before(plan_->order.window_of_position(next));
   ++number_;
   progress_.notify();

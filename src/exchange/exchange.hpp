@@ -34,7 +34,7 @@ struct LocalBatch {
   std::uint64_t epoch = 0;  ///< index in the run
   std::uint64_t step = 0;   ///< in the epoch
   std::uint64_t first_slot = 0;
-  std::vector<SampleRef> samples;      ///< in slot order
+  std::vector<SampleRef> samples;    ///< in slot order
   std::shared_ptr<Arrival> arrival;  ///< keeps alive what came from other nodes
 };
 
@@ -66,8 +66,8 @@ class Exchange {
   bool advance();
   /// Whether there is nothing left to do: all rounds done, failed, or stopped.
   [[nodiscard]] bool finished() const;
-  /// Whether what is awaited next is this rank's own (blocks, room), which notifies Progress, rather
-  /// than messages, which must be asked for.
+  /// Whether what is awaited next is this rank's own (blocks, room), which notifies Progress,
+  /// rather than messages, which must be asked for.
   [[nodiscard]] bool waits_for_itself() const noexcept {
     return state_ == State::blocks || state_ == State::room || state_ == State::done;
   }
@@ -124,8 +124,8 @@ class Exchange {
   std::vector<std::uint64_t> status_;
   std::unique_ptr<comm::Operation> status_operation_;
   std::shared_ptr<Arrival> arrival_;
-  std::vector<LocalBatch> batches_;   // of the round, being built
-  std::map<int, Awaited> awaited_;    // by rank: the peers that send to this one in the round
+  std::vector<LocalBatch> batches_;  // of the round, being built
+  std::map<int, Awaited> awaited_;   // by rank: the peers that send to this one in the round
 
   mutable std::mutex mutex_;  // guards what the consumer sees
   std::deque<LocalBatch> ready_;

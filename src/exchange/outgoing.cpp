@@ -110,8 +110,7 @@ void Outgoing::send(const Message& message, int tag) {
   std::vector<std::span<const std::byte>> parts;
   parts.reserve(message.samples.size());
   for (const auto& place : message.samples) {
-    parts.push_back(
-        sample_in_arena(manifest_, arena_, *plan_, settings_.own_node_rank, place));
+    parts.push_back(sample_in_arena(manifest_, arena_, *plan_, settings_.own_node_rank, place));
     header.bytes += parts.back().size();
   }
   auto& sent = under_way_.emplace_back();

@@ -30,8 +30,8 @@ std::uint64_t footprint(const manifest::Block& block) {
 Schedule::Schedule(const manifest::Manifest& manifest, const ScheduleOptions& options)
     : manifest_(manifest),
       options_(options),
-      steps_(order::Steps(manifest.samples, options.global_batch, options.ranks, options.end)
-                 .count()),
+      steps_(
+          order::Steps(manifest.samples, options.global_batch, options.ranks, options.end).count()),
       rounds_per_epoch_((steps_ + options.steps_per_round - 1) / options.steps_per_round),
       tail_(options.ranks, 0) {
   check(options.capacity % line == 0, ErrorCode::internal, "an arena of {} bytes",
@@ -46,7 +46,8 @@ Round Schedule::round(std::uint64_t number) const {
 std::shared_ptr<const EpochPlan> Schedule::epoch(std::uint64_t index) {
   const std::scoped_lock lock(mutex_);
   if (const auto found = plans_.find(index); found != plans_.end()) return found->second;
-  check(index == next_, ErrorCode::internal, "epoch {} is asked for where {} is next", index, next_);
+  check(index == next_, ErrorCode::internal, "epoch {} is asked for where {} is next", index,
+        next_);
   ++next_;
   return plans_[index] = make(index);
 }

@@ -1,5 +1,6 @@
 // What happens when, as a function: the epochs of a run with their orders, steps and rounds, and
-// where each block lies in its reader's arena. Every rank computes all of it; nothing is negotiated.
+// where each block lies in its reader's arena. Every rank computes all of it; nothing is
+// negotiated.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,7 @@ struct ScheduleOptions {
   EndPolicy end = EndPolicy::drop;
   std::uint32_t ranks = 1;
   std::uint64_t steps_per_round = 1;
-  std::uint64_t leases = 1;  ///< batches that a consumer may work on at once
+  std::uint64_t leases = 1;    ///< batches that a consumer may work on at once
   std::uint64_t capacity = 0;  ///< bytes of a rank's arena, a multiple of 64
   bool resident = false;       ///< all blocks stay: read once, over all epochs
 };
@@ -37,8 +38,8 @@ struct EpochPlan {
   order::Epoch order;
   order::Steps steps;
   std::uint64_t index = 0;  ///< in the run, from 0
-  /// By turn: the block's virtual address in its reader's arena. Addresses only grow; the byte is at
-  /// the address modulo the capacity, and no block wraps around the end.
+  /// By turn: the block's virtual address in its reader's arena. Addresses only grow; the byte is
+  /// at the address modulo the capacity, and no block wraps around the end.
   std::vector<std::uint64_t> address;
 };
 
@@ -56,7 +57,9 @@ class Schedule {
 
   [[nodiscard]] const ScheduleOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::uint64_t steps_per_epoch() const noexcept { return steps_; }
-  [[nodiscard]] std::uint64_t rounds() const noexcept { return rounds_per_epoch_ * options_.epochs; }
+  [[nodiscard]] std::uint64_t rounds() const noexcept {
+    return rounds_per_epoch_ * options_.epochs;
+  }
   [[nodiscard]] Round round(std::uint64_t number) const;
 
   /// The plan of the epoch with that index. Epochs must be asked for in order for the first time.

@@ -28,7 +28,10 @@ void Fetcher::request(std::uint64_t key, Active& active) {
   const auto& shard = manifest_.shards[block.shard];
   for (std::uint64_t at = 0; at < block.length; at += options_.request_size) {
     const auto length = std::min(options_.request_size, block.length - at);
-    client_.read({key, shard.uri, {block.offset + at, length}, active.job.bytes + at,
+    client_.read({key,
+                  shard.uri,
+                  {block.offset + at, length},
+                  active.job.bytes + at,
                   store::ObjectInfo{shard.size, shard.etag}});
     ++active.parts_left;
   }
@@ -75,9 +78,9 @@ void Fetcher::poll(std::vector<Done>& done, std::chrono::milliseconds timeout) {
     const auto found = active_.find(completion.id);
     auto& active = found->second;
     if (completion.error && !active.error) {
+      // The store names shard and range.
       active.error.emplace(completion.error->code(),
-                           fmt::format("{}: {}", where(manifest_.blocks[active.job.block]),
-                                       completion.error->what()),
+                           fmt::format("rank {}: {}", options_.rank, completion.error->what()),
                            options_.rank);
     }
     if (--active.parts_left > 0 || !ended(completion.id, active)) continue;

@@ -1,5 +1,6 @@
-// Interface of format/: what a sample is. A format finds the samples of a shard or of a block of it,
-// and the fields of a sample. All bytes are untrusted: every length is checked before it is used.
+// Interface of format/: what a sample is. A format finds the samples of a shard or of a block of
+// it, and the fields of a sample. All bytes are untrusted: every length is checked before it is
+// used.
 #pragma once
 
 #include <cstddef>

@@ -58,7 +58,8 @@ std::string default_manifest(const std::string& data) {
 }
 
 Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loader::Log& log) {
-  const std::string file = config.manifest.empty() ? default_manifest(config.data) : config.manifest;
+  const std::string file =
+      config.manifest.empty() ? default_manifest(config.data) : config.manifest;
   std::uint64_t exists = 0;
   if (comm.rank() == 0) exists = std::filesystem::exists(file) ? 1 : 0;
   comm.broadcast(std::as_writable_bytes(std::span(&exists, 1)), 0);
@@ -68,11 +69,13 @@ Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loade
   if (found) {
     dataset.manifest = read_manifest(file, comm);
     found = lists_the_same(dataset.manifest, config, comm);
-    check(found || config.manifest.empty(), ErrorCode::changed,
-          "{}: is the manifest of other shards than {} names: index again, or name another manifest",
-          file, store::redacted(config.data));
-    say(log, comm, found ? fmt::format("manifest {}", file)
-                         : fmt::format("manifest {} is of other shards: passed over", file));
+    check(
+        found || config.manifest.empty(), ErrorCode::changed,
+        "{}: is the manifest of other shards than {} names: index again, or name another manifest",
+        file, store::redacted(config.data));
+    say(log, comm,
+        found ? fmt::format("manifest {}", file)
+              : fmt::format("manifest {} is of other shards: passed over", file));
   }
   if (!found) {
     say(log, comm, fmt::format("no manifest: indexing {} first", store::redacted(config.data)));

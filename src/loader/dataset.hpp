@@ -18,8 +18,8 @@ struct Dataset {
   manifest::IndexCost index_cost;  ///< zero where a manifest was read
 };
 
-/// The file that `faro index DATA` writes, and every command looks for, without --manifest: the name
-/// of the data in the working directory, such as train.faro.h5.
+/// The file that `faro index DATA` writes, and every command looks for, without --manifest: the
+/// name of the data in the working directory, such as train.faro.h5.
 [[nodiscard]] std::string default_manifest(const std::string& data);
 
 /// The data set of a configuration, from its manifest or by indexing (then written to
@@ -34,9 +34,9 @@ struct Dataset {
 /// How many ranks share memory, as far as the plan needs to know.
 struct Machine {
   std::uint32_t ranks = 1;
-  std::uint32_t largest_node = 1;         ///< most ranks on one node
-  std::uint64_t budget = UINT64_MAX;      ///< bytes of a rank
-  std::uint64_t shared = UINT64_MAX;      ///< of them in the node's shared memory, for its arena
+  std::uint32_t largest_node = 1;     ///< most ranks on one node
+  std::uint64_t budget = UINT64_MAX;  ///< bytes of a rank
+  std::uint64_t shared = UINT64_MAX;  ///< of them in the node's shared memory, for its arena
 };
 
 /// What a run needs beyond the public plan.

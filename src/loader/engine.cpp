@@ -199,9 +199,9 @@ void Engine::count_left_out(std::uint64_t epoch) {
     if (plan->order.reader(place.turn) != static_cast<std::uint32_t>(proofs_->rank())) continue;
     const auto& block = dataset_.manifest.blocks[plan->order.block(place.turn)];
     const auto number = block.first_sample + place.index;
-    dataset_.format->fields(exchange::sample_in_arena(dataset_.manifest, arena_, *plan,
-                                                      node_.rank(), place),
-                            number, block.offset == 0 && place.index == 0, parsed);
+    dataset_.format->fields(
+        exchange::sample_in_arena(dataset_.manifest, arena_, *plan, node_.rank(), place), number,
+        block.offset == 0 && place.index == 0, parsed);
     proof_->left_out(epoch, number, payload_of(parsed.fields));
   }
 }

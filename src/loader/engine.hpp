@@ -63,8 +63,8 @@ class Engine {
   exchange::Progress progress_;
   std::shared_ptr<Leases> leases_;
   std::optional<Proof> proof_;
-  std::uint64_t closed_ = 0;     // epochs
-  bool proof_broken_ = false;    // all ranks know
+  std::uint64_t closed_ = 0;   // epochs
+  bool proof_broken_ = false;  // all ranks know
   std::unique_ptr<exchange::Exchange> exchange_;
   std::unique_ptr<Feeder> feeder_;
   bool threaded_;

@@ -147,8 +147,8 @@ void Feeder::prove(const Entry& entry, const fetch::Job& job) {
   for (std::uint64_t i = 0; i < block.count; ++i) {
     const auto& extent = job.extents[i];
     const auto number = block.first_sample + i;
-    format_.fields({job.bytes + extent.offset, extent.length}, number,
-                   block.offset == 0 && i == 0, parsed);
+    format_.fields({job.bytes + extent.offset, extent.length}, number, block.offset == 0 && i == 0,
+                   parsed);
     const auto payload = payload_of(parsed.fields);
     sum.add(number, payload);
     if (order && order->position({entry.turn, i}) >= plan->steps.delivered()) {

@@ -1,5 +1,5 @@
-// The thread that keeps the arena full: it brings this rank's blocks in the order of their turns, as
-// far ahead as the arena has room.
+// The thread that keeps the arena full: it brings this rank's blocks in the order of their turns,
+// as far ahead as the arena has room.
 #pragma once
 
 #include <atomic>

@@ -105,7 +105,9 @@ Loader::~Loader() = default;
 Loader::Loader(Loader&&) noexcept = default;
 Loader& Loader::operator=(Loader&&) noexcept = default;
 
-const Plan& Loader::plan() const noexcept { return impl_->run.plan; }
+const Plan& Loader::plan() const noexcept {
+  return impl_->run.plan;
+}
 
 bool Loader::begin_epoch() {
   auto& self = *impl_;
@@ -119,7 +121,9 @@ bool Loader::begin_epoch() {
   return true;
 }
 
-std::optional<Batch> Loader::next() { return impl_->next(); }
+std::optional<Batch> Loader::next() {
+  return impl_->next();
+}
 
 EpochStats Loader::epoch_stats() const {
   auto stats = impl_->epoch;

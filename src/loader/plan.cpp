@@ -13,8 +13,8 @@ namespace {
 constexpr std::uint64_t page = 4096;
 constexpr std::uint64_t round_target = 1U << 20;  // bytes of a rank's share of a round
 constexpr std::uint64_t most_steps_per_round = 16;
-// Memory of one descriptor on its way from the order to the consumer: its reference, the public view,
-// two fields and their owner.
+// Memory of one descriptor on its way from the order to the consumer: its reference, the public
+// view, two fields and their owner.
 constexpr std::uint64_t descriptor_bytes = 256;
 // libcurl's buffer for each request in flight, with its handle.
 constexpr std::uint64_t request_buffer = 320U << 10;
@@ -25,21 +25,22 @@ struct Facts {
   const manifest::Manifest& manifest;
   const Config& config;
   const Machine& machine;
-  std::uint64_t steps = 1;           // of an epoch
-  std::uint64_t local = 0;           // largest local batch
-  std::uint64_t resident = 0;        // largest rank's arena with all blocks in it
-  std::uint64_t largest_block = 0;   // footprint
-  double density = 1;                // largest footprint over bytes of a block
-  bool remote = false;               // more than one node
+  std::uint64_t steps = 1;          // of an epoch
+  std::uint64_t local = 0;          // largest local batch
+  std::uint64_t resident = 0;       // largest rank's arena with all blocks in it
+  std::uint64_t largest_block = 0;  // footprint
+  double density = 1;               // largest footprint over bytes of a block
+  bool remote = false;              // more than one node
 };
 
 Facts gather(const manifest::Manifest& manifest, const Config& config, const Machine& machine) {
   Facts facts{manifest, config, machine};
   const order::Steps steps(manifest.samples, config.global_batch, machine.ranks, config.end);
-  check(steps.count() > 0, ErrorCode::invalid_argument,
-        "global_batch = {} is larger than the data set's {} samples, and end = drop leaves nothing: "
-        "lower it, or set end to pad or partial",
-        config.global_batch, manifest.samples);
+  check(
+      steps.count() > 0, ErrorCode::invalid_argument,
+      "global_batch = {} is larger than the data set's {} samples, and end = drop leaves nothing: "
+      "lower it, or set end to pad or partial",
+      config.global_batch, manifest.samples);
   facts.steps = steps.count();
   facts.local = (config.global_batch + machine.ranks - 1) / machine.ranks;
   facts.remote = machine.largest_node < machine.ranks;
@@ -51,8 +52,8 @@ Facts gather(const manifest::Manifest& manifest, const Config& config, const Mac
     const auto bytes = exchange::footprint(block);
     load[whole.reader(turn)] += bytes;
     facts.largest_block = std::max(facts.largest_block, bytes);
-    facts.density = std::max(facts.density, static_cast<double>(bytes) /
-                                                static_cast<double>(block.length));
+    facts.density =
+        std::max(facts.density, static_cast<double>(bytes) / static_cast<double>(block.length));
   }
   facts.resident = *std::max_element(load.begin(), load.end());
   return facts;
@@ -81,12 +82,13 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   plan.resident = plan.window_bytes >= manifest.bytes;
 
   // A round: as many steps as make a message worth sending, but no more windows at once for it.
-  const auto mean = std::max<std::uint64_t>(manifest.bytes / std::max<std::uint64_t>(manifest.samples, 1), 1);
+  const auto mean =
+      std::max<std::uint64_t>(manifest.bytes / std::max<std::uint64_t>(manifest.samples, 1), 1);
   auto steps = std::clamp<std::uint64_t>(round_target / checked_mul(mean, facts.local), 1,
                                          most_steps_per_round);
   const auto whole = std::max(plan.window_bytes, manifest.largest_block);
-  // What is in use at once: the round, the batches still held, and what `drop` leaves out wherever an
-  // epoch ends between them.
+  // What is in use at once: the round, the batches still held, and what `drop` leaves out wherever
+  // an epoch ends between them.
   const auto ends = [&] { return (steps + config.leases) / facts.steps + 1; };
   const auto in_use = [&] {
     return inside(facts, checked_mul(steps + config.leases - 1 + ends(), config.global_batch));
@@ -97,8 +99,9 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   if (plan.resident) {
     run.capacity = align_up(facts.resident, page);
   } else {
-    // The windows at both ends of what is in use count whole; those between are within it. Own share:
-    // balanced to two blocks, one more where an epoch ends, and one that the ring's end leaves unused.
+    // The windows at both ends of what is in use count whole; those between are within it. Own
+    // share: balanced to two blocks, one more where an epoch ends, and one that the ring's end
+    // leaves unused.
     const auto touched = checked_add(checked_mul(2, whole), in_use());
     const auto bytes =
         checked_add(touched / ranks, checked_mul(2 + ends(), manifest.largest_block));
@@ -118,8 +121,9 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
     }
     const auto peers = std::min(ranks, local_samples);
     run.arrivals = config.leases + 1;
-    run.arrival_buffer = align_up(
-        payload + local_samples * sizeof(std::uint64_t) + peers * (sizeof(exchange::MessageHeader) + 16), page);
+    run.arrival_buffer = align_up(payload + local_samples * sizeof(std::uint64_t) +
+                                      peers * (sizeof(exchange::MessageHeader) + 16),
+                                  page);
     run.send_buffer = std::max(run.arrival_buffer, std::uint64_t{4} << 20);
     const double index = (facts.density - 1) / facts.density;  // share of the arena that is extents
     const auto own_samples = scaled(run.capacity, index) / sizeof(format::Extent);
@@ -129,9 +133,11 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   const auto blocks = manifest.blocks.size();
   // Two windows in a row always hold more than one window's bytes together.
   const auto windows = std::min<std::uint64_t>(blocks, 2 * (manifest.bytes / window) + 1);
-  plan.table_bytes = blocks * sizeof(manifest::Block) + epochs_alive * (blocks * 28 + windows * 40) +
-                     ranks * 16 + (2 * steps + config.leases) * facts.local * descriptor_bytes;
-  for (const auto& shard : manifest.shards) plan.table_bytes += sizeof(shard) + shard.uri.size() + 32;
+  plan.table_bytes = blocks * sizeof(manifest::Block) +
+                     epochs_alive * (blocks * 28 + windows * 40) + ranks * 16 +
+                     (2 * steps + config.leases) * facts.local * descriptor_bytes;
+  for (const auto& shard : manifest.shards)
+    plan.table_bytes += sizeof(shard) + shard.uri.size() + 32;
   if (config.verify) plan.table_bytes += epochs_alive * manifest.shards.size() * 64;
   plan.request_bytes = config.max_requests * request_buffer;
   plan.planned_peak_bytes =
@@ -144,7 +150,8 @@ std::uint64_t automatic_window(const Facts& facts) {
   const auto total = facts.manifest.bytes;
   const auto fits = [&](std::uint64_t window) {
     const auto plan = with_window(facts, window).plan;
-    return plan.planned_peak_bytes <= facts.machine.budget && plan.arena_bytes <= facts.machine.shared;
+    return plan.planned_peak_bytes <= facts.machine.budget &&
+           plan.arena_bytes <= facts.machine.shared;
   };
   if (fits(total)) return total;
   std::uint64_t low = facts.manifest.largest_block;  // windows below hold one block all the same
@@ -159,7 +166,8 @@ std::uint64_t automatic_window(const Facts& facts) {
 
 }  // namespace
 
-RunPlan make_plan(const manifest::Manifest& manifest, const Config& config, const Machine& machine) {
+RunPlan make_plan(const manifest::Manifest& manifest, const Config& config,
+                  const Machine& machine) {
   const auto facts = gather(manifest, config, machine);
   const auto kind = config.window.kind;
   const auto window = kind == Window::Kind::full    ? manifest.bytes
@@ -183,6 +191,7 @@ RunPlan make_plan(const manifest::Manifest& manifest, const Config& config, cons
   }
   plan.store_bytes = plan.resident ? plan.bytes : checked_mul(plan.bytes, config.epochs);
   plan.budget_bytes = machine.budget;
+  plan.shared_bytes = machine.shared;
   plan.smallest_budget_bytes =
       with_window(facts, std::min(manifest.largest_block, manifest.bytes)).plan.planned_peak_bytes;
   plan.smallest_budget_bytes = std::min(plan.smallest_budget_bytes, plan.planned_peak_bytes);
@@ -202,7 +211,7 @@ void check_budget(const Plan& plan, const Config& config) {
     advice += fmt::format("; with --window auto {} would do", plan.smallest_budget_bytes);
   }
   fail(ErrorCode::memory,
-       "the plan needs {} a rank, over the budget of {}{}: {} (nothing has been read yet)",
+       "the plan needs {} a rank, over the budget of {}{}: {} (no block has been read yet)",
        text(plan.planned_peak_bytes), text(plan.budget_bytes),
        config.memory == 0 ? " (half of what is free on the node, over its ranks)" : "", advice);
 }

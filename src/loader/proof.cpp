@@ -61,8 +61,8 @@ void Proof::delivered(std::uint64_t epoch, std::uint64_t sample, const Payload& 
 void Proof::close(std::uint64_t epoch, std::uint64_t samples, comm::Communicator& comm,
                   const Wait& wait) {
   const auto shards = manifest_.shards.size();
-  // A shard: count and hash expected, count and hash delivered. Then the blocks' count and hash, and
-  // how many ranks have left.
+  // A shard: count and hash expected, count and hash delivered. Then the blocks' count and hash,
+  // and how many ranks have left.
   std::vector<std::uint64_t> sums;
   sums.reserve(4 * shards + 3);
   {
@@ -101,7 +101,8 @@ void Proof::close(std::uint64_t epoch, std::uint64_t samples, comm::Communicator
         "verification failed: samples were not delivered exactly once from {} shards:{}",
         wrong_shards, wrong);
   check(expected == samples, ErrorCode::corrupt,
-        "verification failed: {} samples were delivered where the manifest has {}", expected, samples);
+        "verification failed: {} samples were delivered where the manifest has {}", expected,
+        samples);
   Sum blocks;
   for (std::uint64_t b = 0; b < manifest_.blocks.size(); ++b) {
     blocks.add(b, {0, manifest_.blocks[b].length});

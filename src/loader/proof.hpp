@@ -1,5 +1,5 @@
-// The proof of guarantees 1 and 3 on the user's own data: every sample delivered once, with the bytes
-// that were read, and every byte read once.
+// The proof of guarantees 1 and 3 on the user's own data: every sample delivered once, with the
+// bytes that were read, and every byte read once.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct Sum {
   bool operator==(const Sum&) const = default;
 };
 
-/// The reader's side is summed as a block has passed its checksum, the consumer's side as a batch is
-/// delivered; close() holds both against each other and against the manifest, shard by shard.
+/// The reader's side is summed as a block has passed its checksum, the consumer's side as a batch
+/// is delivered; close() holds both against each other and against the manifest, shard by shard.
 /// Thread safe.
 class Proof {
  public:
@@ -52,7 +52,8 @@ class Proof {
   /// Collective. Error(corrupt) on all ranks, naming the shards concerned; Error(stopped) where a
   /// rank has left before its end of the epoch.
   /// \param samples that the epoch delivers, without pads
-  void close(std::uint64_t epoch, std::uint64_t samples, comm::Communicator& comm, const Wait& wait);
+  void close(std::uint64_t epoch, std::uint64_t samples, comm::Communicator& comm,
+             const Wait& wait);
   /// Takes part in the others' close() for a rank that leaves before.
   void leave(comm::Communicator& comm, const Wait& wait);
 

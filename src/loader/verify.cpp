@@ -17,9 +17,9 @@ struct Slot {
   std::vector<format::Extent> extents;
 };
 
-std::vector<std::string> check_mine(const Dataset& dataset, const Config& config,
-                                    comm::Communicator& comm,
-                                    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+std::vector<std::string> check_mine(
+    const Dataset& dataset, const Config& config, comm::Communicator& comm,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const auto& blocks = dataset.manifest.blocks;
   const auto ranks = static_cast<std::uint64_t>(comm.size());
   const auto rank = static_cast<std::uint64_t>(comm.rank());
@@ -28,8 +28,9 @@ std::vector<std::string> check_mine(const Dataset& dataset, const Config& config
                          {store_options(config), config.request_size, comm.rank()});
   // As many blocks under way as 64 MiB hold, but two at least, so that the next is on its way.
   constexpr std::uint64_t room = std::uint64_t{64} << 20;
-  std::vector<Slot> slots(std::clamp<std::uint64_t>(
-      room / std::max<std::uint64_t>(dataset.manifest.largest_block, 1), 2, config.max_requests + 2));
+  std::vector<Slot> slots(
+      std::clamp<std::uint64_t>(room / std::max<std::uint64_t>(dataset.manifest.largest_block, 1),
+                                2, config.max_requests + 2));
   std::vector<std::uint64_t> free(slots.size());
   for (std::uint64_t i = 0; i < free.size(); ++i) free[i] = i;
 

@@ -40,8 +40,8 @@ struct Block {
 static_assert(sizeof(Block) == 40);
 
 /// Samples by size (bytes of the extent), four buckets between powers of two: bucket_of(size) is
-/// 4 * bit_width(size) plus the two bits below the highest. Bounds the bytes of any k samples without
-/// a per-sample table.
+/// 4 * bit_width(size) plus the two bits below the highest. Bounds the bytes of any k samples
+/// without a per-sample table.
 class SizeHistogram {
  public:
   static constexpr std::size_t buckets = 260;
@@ -70,8 +70,8 @@ struct Manifest {
   /// first samples adding up, sums without overflow. Sets samples, bytes and largest_block.
   void validate();
   /// A hash (XXH3-128, hex) of the format, of every shard's base name and size, and of the blocks.
-  /// Scheme, host, directory and ETag are left out, so that a data set that was copied keeps it; the
-  /// blocks' checksums are in it, so one whose bytes changed does not.
+  /// Scheme, host, directory and ETag are left out, so that a data set that was copied keeps it;
+  /// the blocks' checksums are in it, so one whose bytes changed does not.
   [[nodiscard]] std::string digest() const;
   /// The block that holds a sample.
   [[nodiscard]] std::uint64_t block_of_sample(std::uint64_t sample) const;
@@ -87,9 +87,10 @@ struct IndexCost {
 };
 
 /// Builds the manifest of config.data, in parallel over the ranks; collective; the same on all.
-/// A block closes at the sample start where one more sample as large as its largest would take it past
-/// the target: config.block_size, or (0) a power of two of 256 KiB to 8 MiB near a 256th of the data.
-/// Takes at most about 32 MiB for reading. Errors name the shard, and are the same on all ranks.
+/// A block closes at the sample start where one more sample as large as its largest would take it
+/// past the target: config.block_size, or (0) a power of two of 256 KiB to 8 MiB near a 256th of
+/// the data. Takes at most about 32 MiB for reading. Errors name the shard, and are the same on all
+/// ranks.
 [[nodiscard]] Manifest build(const Config& config, comm::Communicator& comm,
                              IndexCost* cost = nullptr, const IndexProgress& progress = {});
 

@@ -33,8 +33,8 @@ struct Options {
   unsigned attempts = 4;          ///< tries of one request
   double stall_timeout = 30.0;    ///< seconds without a byte before an attempt is given up
   double connect_timeout = 10.0;  ///< seconds to connect
-  double backoff = 0.1;           ///< seconds; attempt n waits uniform(0, backoff * 3^n): full jitter
-  std::string ca_file;            ///< PEM bundle; empty: the system's
+  double backoff = 0.1;  ///< seconds; attempt n waits uniform(0, backoff * 3^n): full jitter
+  std::string ca_file;   ///< PEM bundle; empty: the system's
 };
 
 /// A read of `range` of the object `uri` into `into` (range.length bytes, the caller's until the
@@ -57,9 +57,9 @@ struct Completion {
 
 /// What a client has done so far.
 struct Counters {
-  std::uint64_t requests = 0;  ///< attempts sent, sizes asked included
-  std::uint64_t retries = 0;   ///< attempts beyond the first of a request
-  std::uint64_t bytes = 0;     ///< body bytes received by reads that succeeded
+  std::uint64_t requests = 0;      ///< attempts sent, sizes asked included
+  std::uint64_t retries = 0;       ///< attempts beyond the first of a request
+  std::uint64_t bytes = 0;         ///< body bytes received by reads that succeeded
   std::uint64_t wasted_bytes = 0;  ///< body bytes received by attempts that failed
 };
 

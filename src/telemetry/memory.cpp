@@ -40,7 +40,9 @@ std::uint64_t available_memory() {
   return std::min(proc_figure("/proc/meminfo", "MemAvailable:"), cgroup_left());
 }
 
-std::uint64_t peak_resident() { return proc_figure("/proc/self/status", "VmHWM:"); }
+std::uint64_t peak_resident() {
+  return proc_figure("/proc/self/status", "VmHWM:");
+}
 
 std::uint64_t resident_in(std::span<const std::span<std::byte>> ranges) {
   std::ifstream in("/proc/self/smaps");

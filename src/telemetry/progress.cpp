@@ -16,8 +16,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono_literals::operator""ms;
 
-/// The terminal that stderr ends on; -1 where it is none. Under mpirun a rank's stderr is a pipe to its
-/// parent, which passes on what it reads: then the parent's stderr tells.
+/// The terminal that stderr ends on; -1 where it is none. Under mpirun a rank's stderr is a pipe to
+/// its parent, which passes on what it reads: then the parent's stderr tells.
 int terminal() {
   if (isatty(STDERR_FILENO) != 0) return STDERR_FILENO;
   const std::string parent = fmt::format("/proc/{}", getppid());
@@ -101,7 +101,9 @@ void Progress::update(std::uint64_t done, const std::string& detail) {
   drawn_ = true;
 }
 
-void Progress::end(const std::string& summary) { line(summary); }
+void Progress::end(const std::string& summary) {
+  line(summary);
+}
 
 void Progress::line(const std::string& text) {
   if (!shown_) return;

@@ -9,7 +9,9 @@
 namespace faro {
 namespace {
 
-std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 TEST(Crc32c, MatchesThePublishedCheckValue) {
   EXPECT_EQ(crc32c(bytes("123456789")), 0xe3069283U);

@@ -34,7 +34,8 @@ TEST_F(Comm, Collectives) {
   }
   EXPECT_EQ(least[0], 5U);
 
-  const auto mine = std::string(static_cast<std::size_t>(rank_ * 3), static_cast<char>('a' + rank_));
+  const auto mine =
+      std::string(static_cast<std::size_t>(rank_ * 3), static_cast<char>('a' + rank_));
   const auto parts = comm_->gather(bytes(mine), 0);
   ASSERT_EQ(parts.size(), rank_ == 0 ? static_cast<std::size_t>(size_) : 0U);
   for (std::size_t r = 0; r < parts.size(); ++r) EXPECT_EQ(parts[r].size(), 3 * r);

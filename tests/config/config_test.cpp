@@ -74,7 +74,8 @@ request_timeout = 2.5
 }
 
 TEST(Toml, ErrorsNameFileLineAndKey) {
-  EXPECT_SAYS(toml_error("seed = 1\nglobal_bach = 3\n"), "job.toml:2: global_bach: no such setting");
+  EXPECT_SAYS(toml_error("seed = 1\nglobal_bach = 3\n"),
+              "job.toml:2: global_bach: no such setting");
   EXPECT_SAYS(toml_error("epochs = -1\n"), "job.toml:1: epochs: '-1' is not a whole number");
   EXPECT_SAYS(toml_error("epochs = 1.5\n"), "epochs");
   EXPECT_SAYS(toml_error("verify = 1\n"), "neither true nor false");

@@ -14,7 +14,9 @@ namespace faro::exchange {
 namespace {
 
 /// Sample n holds n and is half a kB to a few kB long.
-std::uint64_t size_of(std::uint64_t sample) { return 512 + (sample * 2654435761U) % 3001; }
+std::uint64_t size_of(std::uint64_t sample) {
+  return 512 + (sample * 2654435761U) % 3001;
+}
 
 manifest::Manifest make_manifest(std::uint64_t blocks) {
   manifest::Manifest m;
@@ -101,8 +103,8 @@ TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
       for (std::size_t i = 0; i < got->samples.size(); ++i) {
         const auto& sample = got->samples[i];
         const auto position = plan->steps.position(got->step, got->first_slot + i);
-        const auto window_order = order::WindowOrder(
-            plan->order, plan->order.window_of_position(position));
+        const auto window_order =
+            order::WindowOrder(plan->order, plan->order.window_of_position(position));
         const auto place = window_order.place(position);
         const auto& block = manifest.blocks[plan->order.block(place.turn)];
         ASSERT_EQ(sample.number, block.first_sample + place.index);
@@ -129,15 +131,15 @@ TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
   world->barrier();
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Ways, ExchangeCase,
-    testing::Values(Case{UINT64_MAX, 32, EndPolicy::drop, 0, 1U << 30},
-                    Case{20'000, 50, EndPolicy::pad, 0, 1U << 30},
-                    Case{20'000, 50, EndPolicy::pad, 1, 1U << 30},
-                    Case{1, 64, EndPolicy::partial, 1, 1U << 30},
-                    Case{100'000, 7, EndPolicy::pad, 2, 1U << 30},
-                    Case{UINT64_MAX, 100, EndPolicy::pad, 1, 100},   // messages cut into pieces
-                    Case{50'000, 1, EndPolicy::drop, 1, 64}));
+INSTANTIATE_TEST_SUITE_P(Ways, ExchangeCase,
+                         testing::Values(Case{UINT64_MAX, 32, EndPolicy::drop, 0, 1U << 30},
+                                         Case{20'000, 50, EndPolicy::pad, 0, 1U << 30},
+                                         Case{20'000, 50, EndPolicy::pad, 1, 1U << 30},
+                                         Case{1, 64, EndPolicy::partial, 1, 1U << 30},
+                                         Case{100'000, 7, EndPolicy::pad, 2, 1U << 30},
+                                         Case{UINT64_MAX, 100, EndPolicy::pad, 1,
+                                              100},  // messages cut into pieces
+                                         Case{50'000, 1, EndPolicy::drop, 1, 64}));
 
 TEST(Footprint, HoldsTheBlockAndItsIndex) {
   manifest::Block block;

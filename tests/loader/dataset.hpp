@@ -70,7 +70,6 @@ inline Error error_of(const auto& work) {
   return {ErrorCode::internal, "no error"};
 }
 
-#define EXPECT_SAYS(text, part) \
-  EXPECT_NE(std::string(text).find(part), std::string::npos) << (text)
+#define EXPECT_SAYS(text, part) EXPECT_NE(std::string(text).find(part), std::string::npos) << (text)
 
 }  // namespace faro::test

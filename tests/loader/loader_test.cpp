@@ -27,8 +27,9 @@ std::vector<std::uint64_t> count_epoch(Loader& loader, RawData& data) {
 }
 
 TEST(Loader, EverySampleOnceInEveryEpochForEveryWindow) {
-  for (const auto window : {Window{Window::Kind::full, 0}, Window{Window::Kind::bytes, 1},
-                            Window{Window::Kind::bytes, 5000}, Window{Window::Kind::automatic, 0}}) {
+  for (const auto window :
+       {Window{Window::Kind::full, 0}, Window{Window::Kind::bytes, 1},
+        Window{Window::Kind::bytes, 5000}, Window{Window::Kind::automatic, 0}}) {
     for (const std::uint64_t node_ranks : {0, 1}) {
       RawData data;
       data.config.window = window;

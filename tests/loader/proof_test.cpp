@@ -22,7 +22,9 @@ manifest::Manifest two_shards() {
 
 class ProofCase : public testing::Test {
  protected:
-  static Payload payload(std::uint64_t sample) { return {static_cast<std::uint32_t>(sample * 7), 10}; }
+  static Payload payload(std::uint64_t sample) {
+    return {static_cast<std::uint32_t>(sample * 7), 10};
+  }
   void read_all(std::uint64_t epoch) {
     for (std::uint64_t b = 0; b < 2; ++b) {
       loader::Sum sum;

@@ -1,6 +1,6 @@
-// Runs of random shape: whatever window, batch, block, policy and number of held batches, an epoch ends,
-// every sample comes once, and the arena holds what was planned for it. A hang would end as an error
-// after peer_timeout.
+// Runs of random shape: whatever window, batch, block, policy and number of held batches, an epoch
+// ends, every sample comes once, and the arena holds what was planned for it. A hang would end as
+// an error after peer_timeout.
 #include <array>
 #include <cinttypes>
 #include <cstdio>
