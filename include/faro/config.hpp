@@ -41,8 +41,10 @@ struct Config {
   std::uint64_t max_requests = 32;        ///< requests in flight of a rank
   std::uint64_t attempts = 4;             ///< tries of one range before it is an error
   double request_timeout = 30.0;          ///< seconds without a byte before a request is given up
-  double peer_timeout = 300.0;            ///< seconds of silence before a peer is named
-  std::string ca_file;                    ///< PEM bundle that HTTPS servers are checked against
+  /// Seconds that a rank waits in next() for others that neither read nor fail before it gives up:
+  /// more than the longest pause of any rank's consumer (a checkpoint).
+  double peer_timeout = 300.0;
+  std::string ca_file;  ///< PEM bundle that HTTPS servers are checked against
   /// Batches a consumer may work on at once: it may still hold the last leases - 1 when it asks for
   /// the next.
   std::uint64_t leases = 2;

@@ -80,9 +80,11 @@ struct LoaderStats {
 ///         for (const faro::Sample& sample : *batch) use(sample.at("png").bytes);
 ///
 /// Construction, begin_epoch(), next() and destruction are called by all ranks, in the same order;
-/// every rank gets the same number of steps. An error on one rank is thrown on all, by the same
-/// call of next(). With MPI_THREAD_MULTIPLE the exchange has a thread of its own; with less it
-/// works inside next(). One thread at a time may use a loader. Batches must be destroyed before it.
+/// every rank gives the same settings and gets the same number of steps. A failure of one rank to
+/// read, check or hold the data is thrown on all, by the same call of next(); a silent peer and a
+/// batch held too long, by the rank that meets them. With MPI_THREAD_MULTIPLE the exchange has a
+/// thread of its own; with less it works inside next(), which then belongs to the thread that may
+/// call MPI. One thread at a time may use a loader. Batches must be destroyed before it.
 class Loader {
  public:
   using Log = std::function<void(const std::string&)>;

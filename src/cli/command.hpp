@@ -9,23 +9,30 @@
 #include <string>
 #include <vector>
 
+#include "comm/comm.hpp"
 #include "config/config.hpp"
+#include "faro/error.hpp"
 
 namespace faro::cli {
 
 /// Settings as options: TOML by --config first, then what stands on the command line.
 class Options {
  public:
-  /// \param data whether DATA is the first argument of the subcommand
-  Options(CLI::App& app, std::vector<config::Setting> settings, bool data);
-  /// Applies everything. Error(invalid_argument) names the option.
-  void apply() const;
+  Options(CLI::App& app, std::vector<config::Setting> settings);
+  /// Applies everything, on every rank or on none. Error(invalid_argument) names the option. Keys
+  /// of the TOML file that only other subcommands know are passed over: one file serves all.
+  void apply(comm::Communicator& comm) const;
 
  private:
   std::vector<config::Setting> settings_;
   std::string config_file_;
-  std::map<std::string, std::string> given_;  // by name, in no order: settings do not depend on it
+  std::map<std::string, std::string> given_;     // by name
+  std::map<std::string, CLI::Option*> options_;  // by name
 };
+
+/// One line on stderr: by rank 0 for what all ranks throw, by the rank itself for what it alone
+/// does. The exit code that goes with it.
+int report_error(const Error& error);
 
 /// What a chosen subcommand does; its exit code.
 using Action = std::function<int()>;

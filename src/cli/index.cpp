@@ -27,13 +27,12 @@ void add_index(CLI::App& app, Action& chosen) {
       *command,
       only(config::describe(*config),
            {"data", "manifest", "format", "raw-header", "raw-record", "block-size", "checksums",
-            "request-size", "max-requests", "attempts", "request-timeout", "ca-file"}),
-      true);
+            "request-size", "max-requests", "attempts", "request-timeout", "ca-file"}));
   command->callback([config, options, &chosen] {
     chosen = [config, options] {
-      options->apply();
-      config->validate();
       auto comm = comm::from_mpi(MPI_COMM_WORLD);
+      options->apply(*comm);
+      comm::together(*comm, [&] { config->validate(); });
       const std::string file =
           config->manifest.empty() ? loader::default_manifest(config->data) : config->manifest;
       telemetry::Progress progress(comm->rank() == 0);

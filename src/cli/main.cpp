@@ -1,6 +1,8 @@
 // The `faro` command. Every rank runs all of it; rank 0 speaks.
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "base/error.hpp"
 #include "cli/command.hpp"
 #include "comm/mpi.hpp"
@@ -25,16 +27,17 @@ std::string version() {
   return fmt::format("faro {}\nCUDA: {}", FARO_VERSION, cuda.why);
 }
 
-int fail(const faro::Error& error) {
-  // The same error is thrown on all ranks: one line is enough.
-  if (faro::comm::job_rank() <= 0) {
-    fmt::print(stderr, "faro: error ({}{}): {}\n", faro::to_string(error.code()),
-               error.rank() >= 0 ? fmt::format(", rank {}", error.rank()) : "", error.what());
-  }
-  return error.code() == faro::ErrorCode::invalid_argument ? 2 : 1;
-}
-
 }  // namespace
+
+int faro::cli::report_error(const Error& error) {
+  const int rank = comm::job_rank();
+  if (rank <= 0 || (error.code() == ErrorCode::peer && error.rank() == rank)) {
+    fmt::print(stderr, "faro: error ({}{}): {}\n", to_string(error.code()),
+               error.rank() >= 0 ? fmt::format(", rank {}", error.rank()) : "", error.what());
+    std::fflush(stderr);
+  }
+  return error.code() == ErrorCode::invalid_argument ? 2 : 1;
+}
 
 int main(int argc, char** argv) {
   CLI::App app(about, "faro");
@@ -61,8 +64,9 @@ int main(int argc, char** argv) {
     faro::comm::ensure_mpi();
     return chosen();
   } catch (const faro::Error& error) {
-    return fail(error);
+    return faro::cli::report_error(error);
   } catch (const std::exception& error) {
-    return fail({faro::ErrorCode::internal, error.what(), faro::comm::job_rank()});
+    return faro::cli::report_error(
+        {faro::ErrorCode::internal, error.what(), faro::comm::job_rank()});
   }
 }

@@ -4,23 +4,42 @@
 #include "cli/command.hpp"
 
 namespace faro::cli {
+namespace {
 
-Options::Options(CLI::App& app, std::vector<config::Setting> settings, bool data)
+/// The settings, and those of other subcommands as ones that do nothing.
+std::vector<config::Setting> with_others(std::vector<config::Setting> settings) {
+  Config unused;
+  auto others = config::describe(unused);
+  for (const char* name : {"order", "report", "ranks", "ranks-per-node"}) {
+    others.push_back({name, "", "", {}, ""});
+  }
+  for (auto& other : others) {
+    const bool known = std::any_of(settings.begin(), settings.end(),
+                                   [&](const auto& setting) { return setting.name == other.name; });
+    if (known) continue;
+    other.set = [](std::string_view) {};
+    settings.push_back(std::move(other));
+  }
+  return settings;
+}
+
+}  // namespace
+
+Options::Options(CLI::App& app, std::vector<config::Setting> settings)
     : settings_(std::move(settings)) {
   app.add_option("--config", config_file_, "TOML file with any of these settings, _ for -")
       ->type_name("FILE");
   for (const auto& setting : settings_) {
     auto& value = given_[setting.name];
+    auto& option = options_[setting.name];
     if (setting.name == "data") {
-      if (data) app.add_option("DATA", value, setting.help)->type_name(" ");
+      option = app.add_option("DATA", value, setting.help)->type_name(" ");
       continue;
     }
-    CLI::Option* option = nullptr;
     if (setting.meta.empty()) {
-      const std::string names = fmt::format("--{0},!--no-{0}", setting.name);
       option = app.add_flag_function(
-          names, [&value](std::int64_t count) { value = count > 0 ? "true" : "false"; },
-          setting.help);
+          fmt::format("--{0},!--no-{0}", setting.name),
+          [&value](std::int64_t count) { value = count > 0 ? "true" : "false"; }, setting.help);
     } else {
       option = app.add_option("--" + setting.name, value, setting.help)->type_name(setting.meta);
     }
@@ -28,17 +47,18 @@ Options::Options(CLI::App& app, std::vector<config::Setting> settings, bool data
   }
 }
 
-void Options::apply() const {
-  if (!config_file_.empty()) config::load_toml(config_file_, settings_);
-  for (const auto& setting : settings_) {
-    const auto& value = given_.at(setting.name);
-    if (value.empty()) continue;
-    try {
-      setting.set(value);
-    } catch (const Error& error) {
-      fail(ErrorCode::invalid_argument, "--{}: {}", setting.name, error.what());
+void Options::apply(comm::Communicator& comm) const {
+  comm::together(comm, [&] {
+    if (!config_file_.empty()) config::load_toml(config_file_, with_others(settings_));
+    for (const auto& setting : settings_) {
+      if (options_.at(setting.name)->count() == 0) continue;
+      try {
+        setting.set(given_.at(setting.name));
+      } catch (const Error& error) {
+        fail(ErrorCode::invalid_argument, "--{}: {}", setting.name, error.what());
+      }
     }
-  }
+  });
 }
 
 std::vector<config::Setting> only(std::vector<config::Setting> all,

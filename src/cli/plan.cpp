@@ -32,12 +32,12 @@ void add_plan(CLI::App& app, Action& chosen) {
        [extra](std::string_view v) { extra->ranks_per_node = config::parse_count(v); }, "Plan"});
   settings.push_back({"report", "FILE", "JSON of the plan",
                       [extra](std::string_view v) { extra->report = v; }, "Plan"});
-  auto options = std::make_shared<Options>(*command, settings, true);
+  auto options = std::make_shared<Options>(*command, settings);
   command->callback([config, extra, options, &chosen] {
     chosen = [config, extra, options] {
-      options->apply();
-      config->validate();
       auto comm = comm::from_mpi(MPI_COMM_WORLD);
+      options->apply(*comm);
+      comm::together(*comm, [&] { config->validate(); });
       auto node = comm->split_by_node(static_cast<int>(config->node_ranks));
       telemetry::Progress progress(comm->rank() == 0);
       const auto dataset = loader::open_dataset(
@@ -49,6 +49,12 @@ void add_plan(CLI::App& app, Action& chosen) {
         machine.ranks = static_cast<std::uint32_t>(extra->ranks);
         machine.largest_node = machine.ranks;
         machine.shared = UINT64_MAX;  // another machine's
+      }
+      if (extra->ranks > 0 && config->memory == 0) {
+        // Half of what is free on a node like this one, over the ranks that would share it.
+        const auto whole = comm->split_by_node(0);
+        const auto ranks = extra->ranks_per_node > 0 ? extra->ranks_per_node : extra->ranks;
+        machine.budget = machine.budget * static_cast<std::uint64_t>(whole->size()) / ranks;
       }
       if (extra->ranks_per_node > 0) {
         machine.largest_node = static_cast<std::uint32_t>(

@@ -154,27 +154,33 @@ void summarise(const nlohmann::ordered_json& report, const Plan& plan, const Con
   if (!file.empty()) fmt::print("report       {}\n", file);
 }
 
-int run(const Config& config, const Outputs& outputs) {
-  auto comm = comm::from_mpi(MPI_COMM_WORLD);
-  telemetry::Progress progress(comm->rank() == 0);
+int run(const Config& config, const Outputs& outputs, comm::Communicator& comm) {
+  telemetry::Progress progress(comm.rank() == 0);
   Loader loader(config, MPI_COMM_WORLD, [&](const std::string& line) { progress.line(line); });
   const auto& plan = loader.plan();
   progress.line(describe(plan, config));
-  std::optional<OrderFile> order;
-  if (!outputs.order.empty()) order.emplace(outputs.order, *comm);
-  std::vector<EpochStats> epochs;
-  double seconds = 0;
-  while (loader.begin_epoch()) {
-    epochs.push_back(consume(loader, *comm, progress, config, order ? &*order : nullptr));
-    seconds += epochs.back().seconds;
+  try {
+    std::optional<OrderFile> order;
+    if (!outputs.order.empty()) order.emplace(outputs.order, comm);
+    std::vector<EpochStats> epochs;
+    double seconds = 0;
+    while (loader.begin_epoch()) {
+      epochs.push_back(consume(loader, comm, progress, config, order ? &*order : nullptr));
+      seconds += epochs.back().seconds;
+    }
+    const auto stats = over_ranks(loader.stats(), comm);
+    comm::together(comm, [&] {
+      if (comm.rank() != 0) return;
+      const auto json = report(plan, config, stats, epochs);
+      if (!outputs.report.empty()) write_json(outputs.report, json);
+      summarise(json, plan, config, seconds, outputs.report);
+    });
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::peer) throw;
+    // A rank that is silent comes to no end with the others: speak, and end the job without it.
+    report_error(error);
+    comm::abort_job(1);
   }
-  const auto stats = over_ranks(loader.stats(), *comm);
-  comm::together(*comm, [&] {
-    if (comm->rank() != 0) return;
-    const auto json = report(plan, config, stats, epochs);
-    if (!outputs.report.empty()) write_json(outputs.report, json);
-    summarise(json, plan, config, seconds, outputs.report);
-  });
   return 0;
 }
 
@@ -202,11 +208,12 @@ void add_run(CLI::App& app, Action& chosen) {
                       [outputs](std::string_view v) { outputs->order = v; }, "Output"});
   settings.push_back({"report", "FILE", "JSON with what was delivered, and how fast",
                       [outputs](std::string_view v) { outputs->report = v; }, "Output"});
-  auto options = std::make_shared<Options>(*command, settings, true);
+  auto options = std::make_shared<Options>(*command, settings);
   command->callback([config, outputs, options, &chosen] {
     chosen = [config, outputs, options] {
-      options->apply();
-      return run(*config, *outputs);
+      auto comm = comm::from_mpi(MPI_COMM_WORLD);
+      options->apply(*comm);
+      return run(*config, *outputs, *comm);
     };
   });
 }

@@ -17,15 +17,13 @@ void add_verify(CLI::App& app, Action& chosen) {
       "  mpirun -n 4 faro verify shards/\n");
   auto config = std::make_shared<Config>();
   auto options = std::make_shared<Options>(
-      *command,
-      only(config::describe(*config), {"data", "manifest", "request-size", "max-requests",
-                                       "attempts", "request-timeout", "ca-file"}),
-      true);
+      *command, only(config::describe(*config), {"data", "manifest", "request-size", "max-requests",
+                                                 "attempts", "request-timeout", "ca-file"}));
   command->callback([config, options, &chosen] {
     chosen = [config, options] {
-      options->apply();
-      config->validate();
       auto comm = comm::from_mpi(MPI_COMM_WORLD);
+      options->apply(*comm);
+      comm::together(*comm, [&] { config->validate(); });
       telemetry::Progress progress(comm->rank() == 0);
       const auto result = loader::verify_blocks(
           *config, *comm, [&](const std::string& line) { progress.line(line); },

@@ -47,6 +47,7 @@ class MpiShared final : public SharedMemory {
     const int code = MPI_Win_allocate_shared(narrow<MPI_Aint>(bytes), 1, info, comm, &base, &win_);
     MPI_Info_free(&info);
     check_mpi(code, "MPI_Win_allocate_shared");
+    // Freed with the job where this fails: the destructor of a half-made object does not run.
     check_mpi(MPI_Win_lock_all(MPI_MODE_NOCHECK, win_), "MPI_Win_lock_all");
     for (int rank = 0; rank < ranks; ++rank) {
       MPI_Aint size = 0;
@@ -243,6 +244,11 @@ int job_rank() {
   int rank = 0;
   if (flag != 0 && mpi_alive()) MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   return rank;
+}
+
+void abort_job(int code) {
+  MPI_Abort(MPI_COMM_WORLD, code);
+  std::abort();
 }
 
 int launcher_rank() {

@@ -16,6 +16,9 @@ void ensure_mpi();
 /// This process's rank in MPI_COMM_WORLD; 0 where MPI is not running.
 [[nodiscard]] int job_rank();
 
+/// Ends the whole job at once (MPI_Abort). For programs of our own alone, where a rank is silent.
+[[noreturn]] void abort_job(int code);
+
 /// The rank that a launcher (mpirun, srun) has told this process in its environment, before MPI is
 /// initialised; 0 where none has.
 [[nodiscard]] int launcher_rank();

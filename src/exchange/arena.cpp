@@ -79,13 +79,19 @@ void Arena::populate(std::uint64_t address, std::uint64_t bytes) {
   const std::uint64_t end = control_bytes + address % capacity_ + bytes;
   while (populated_ < std::min<std::uint64_t>(end, mine.size())) {
     const std::uint64_t step = std::min<std::uint64_t>(populate_step, mine.size() - populated_);
-    // Segments start on pages. The kernel answers an error where a touch would raise SIGBUS.
-    if (madvise(mine.data() + populated_, step, MADV_POPULATE_WRITE) != 0 && errno != EINVAL) {
-      fail(ErrorCode::memory,
-           "the arena's memory ran out at {} of {} ({}): enlarge {}, or lower --window or --memory",
-           human_bytes(static_cast<double>(populated_)),
-           human_bytes(static_cast<double>(mine.size())), std::strerror(errno),
-           shared_space().directory);
+    auto* at = mine.data() + populated_;
+    // Segments start on pages. The kernel answers an error where a touch would raise SIGBUS; one
+    // that is older than 5.14 does not know how, and is asked for the room before each step
+    // instead.
+    if (madvise(at, step, MADV_POPULATE_WRITE) != 0) {
+      const bool unknown = errno == EINVAL;
+      check(unknown && (segments_.size() == 1 || shared_space().free >= step), ErrorCode::memory,
+            "the arena's memory ran out at {} of {}: enlarge {}, or lower --window or --memory",
+            human_bytes(static_cast<double>(populated_)),
+            human_bytes(static_cast<double>(mine.size())), shared_space().directory);
+      for (std::uint64_t i = 0; i < step; i += control_bytes) {
+        const_cast<volatile std::byte&>(at[i]) = std::byte{0};
+      }
     }
     populated_ += step;
   }

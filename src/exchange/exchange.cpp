@@ -7,7 +7,9 @@
 namespace faro::exchange {
 namespace {
 
+// What a rank says in the status all-reduce, beside failures and leaving; the least wins.
 constexpr std::uint64_t all_well = UINT64_MAX;
+constexpr std::uint64_t still_reading = UINT64_MAX - 1;
 
 // Two rounds are never under way at once, so any small range tells them apart.
 int tag_of(std::uint64_t round) {
@@ -67,18 +69,35 @@ void Exchange::finish(const std::optional<Error>& error) {
     error_ = error;
     finished_ = true;
   }
-  state_ = State::done;
+  enter(State::done);
   progress_.notify();
 }
 
 void Exchange::abandon(const Error& error) {
-  // Destroying an operation waits for it, which may be for ever: let them go instead.
+  // Destroying an operation waits for it, which may be for ever: let them go instead, with the
+  // memory that MPI may still write to.
+  static_cast<void>(new std::vector<std::uint64_t>(std::move(status_)));
+  static_cast<void>(new std::shared_ptr<Arrival>(std::move(arrival_)));
   static_cast<void>(status_operation_.release());
   for (auto& [rank, peer] : awaited_) {
     for (auto& operation : peer.operations) static_cast<void>(operation.release());
   }
   outgoing_.abandon();
   finish(error);
+}
+
+void Exchange::enter(State state) {
+  state_ = state;
+  entered_ = Clock::now();
+  const bool others = state == State::status || state == State::messages;
+  waiting_since_ = others ? entered_.time_since_epoch().count() : 0;
+}
+
+double Exchange::silence() const {
+  const auto since = waiting_since_.load();
+  if (since == 0) return 0;
+  return std::chrono::duration<double>(Clock::now().time_since_epoch() - Clock::duration(since))
+      .count();
 }
 
 bool Exchange::advance() {
@@ -111,12 +130,13 @@ void Exchange::begin_round() {
   round_ = schedule_.round(number_);
   plan_ = schedule_.epoch(round_.epoch);
   windows_.use(plan_);
-  state_ = State::blocks;
+  enter(State::blocks);
 }
 
 bool Exchange::await_blocks() {
   const bool failed = progress_.failure().has_value();
   const bool stopping = progress_.stopping();
+  bool reading = false;
   if (!failed && !stopping) {
     // An epoch's last round waits for all of its blocks, those that `drop` leaves out too: so
     // whatever is wrong with the data set is told within the epoch.
@@ -126,15 +146,17 @@ bool Exchange::await_blocks() {
       const auto& span = plan_->order.window(plan_->order.window_of_position(last));
       needed.turn = span.first_turn + span.turns;
     }
-    if (progress_.ready() < needed) return false;
+    reading = progress_.ready() < needed;
+    const auto patience = std::chrono::duration<double>(options_.heartbeat);
+    if (reading && Clock::now() - entered_ < patience) return false;
   }
   const auto rank = static_cast<std::uint64_t>(comm_.rank());
   const auto ranks = static_cast<std::uint64_t>(comm_.size());
   // The least value wins: an error before a stop, both before "all well".
-  status_[0] = failed ? rank : stopping ? ranks + rank : all_well;
+  status_[0] = failed ? rank : stopping ? ranks + rank : reading ? still_reading : all_well;
   arena_.sync();  // the blocks' bytes before the status
   status_operation_ = comm_.start_all_reduce(status_, comm::Op::min);
-  state_ = State::status;
+  enter(State::status);
   return true;
 }
 
@@ -144,7 +166,11 @@ bool Exchange::await_status() {
   arena_.sync();  // the status before the peers' bytes
   const auto ranks = static_cast<std::uint64_t>(comm_.size());
   if (status_[0] == all_well) {
-    state_ = State::room;
+    enter(State::room);
+    return true;
+  }
+  if (status_[0] == still_reading) {
+    enter(State::blocks);
     return true;
   }
   const auto rank = static_cast<int>(status_[0] % ranks);
@@ -180,7 +206,7 @@ bool Exchange::await_room() {
   }
   fill_slots();
   outgoing_.begin(number_, round_, plan_, windows_);
-  state_ = State::messages;
+  enter(State::messages);
   return true;
 }
 

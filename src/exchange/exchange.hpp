@@ -45,6 +45,8 @@ struct ExchangeOptions {
   std::uint64_t arrival_bytes = 0;  ///< of each
   std::uint64_t send_bytes = 0;     ///< packed messages under way at once
   std::uint64_t message_limit = comm::Communicator::max_message;
+  /// Seconds after which a rank whose blocks are not there yet tells the others that it is alive.
+  double heartbeat = 60;
 };
 
 /// The exchange of one rank, driven by one thread: advance() again and again. take() and
@@ -52,9 +54,10 @@ struct ExchangeOptions {
 ///
 /// A round: (1) wait until this rank's blocks of the round's windows are ready, or it has failed;
 /// (2) a non-blocking all-reduce of all ranks' status: when all are ready, every block that the
-/// round needs may be read by the node's peers; (3) wait for room; (4) pack and send other nodes'
-/// samples, one message a peer, receive own; (5) hand the batches over. Whatever fails before (2)
-/// fails on all ranks in the same round with the same error.
+/// round needs may be read by the node's peers; where one is still reading, it is repeated; (3)
+/// wait for room; (4) pack and send other nodes' samples, one message a peer, receive own; (5) hand
+/// the batches over. Whatever fails before (2) fails on all ranks in the same round with the same
+/// error.
 class Exchange {
  public:
   /// Keeps references to all of them. `comm` is used by advance() alone.
@@ -81,7 +84,10 @@ class Exchange {
   /// Ends the exchange of this rank alone; what is under way is abandoned. For failures of the
   /// layer below, which no round can carry.
   void abandon(const Error& error);
-  /// The consumer has waited too long: ends the exchange with an Error(peer) that says for whom.
+  /// Seconds for which only other ranks could have brought it on; 0 while this rank itself is
+  /// awaited.
+  [[nodiscard]] double silence() const;
+  /// The silence has lasted too long: ends the exchange with an Error(peer) that says for whom.
   void give_up(double seconds) { given_up_after_ = seconds; }
   /// Bytes that came from other nodes.
   [[nodiscard]] std::uint64_t received_bytes() const noexcept { return received_; }
@@ -115,7 +121,11 @@ class Exchange {
   ExchangeOptions options_;
   ArrivalPool pool_;
 
+  using Clock = std::chrono::steady_clock;
+  void enter(State state);
+
   State state_ = State::blocks;
+  Clock::time_point entered_ = Clock::now();
   std::uint64_t number_ = 0;  // of the round
   Round round_;
   std::shared_ptr<const EpochPlan> plan_;
@@ -133,6 +143,7 @@ class Exchange {
   bool finished_ = false;
   std::atomic<std::uint64_t> received_ = 0;
   std::atomic<double> given_up_after_ = 0;
+  std::atomic<Clock::rep> waiting_since_ = 0;  // for other ranks; 0: not at all
 };
 
 }  // namespace faro::exchange

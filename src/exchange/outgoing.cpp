@@ -19,7 +19,12 @@ std::span<const std::byte> sample_in_arena(const manifest::Manifest& manifest, c
 
 Outgoing::Outgoing(const manifest::Manifest& manifest, Arena& arena, comm::Communicator& comm,
                    Settings settings)
-    : manifest_(manifest), arena_(arena), comm_(comm), settings_(std::move(settings)) {}
+    : manifest_(manifest),
+      arena_(arena),
+      comm_(comm),
+      settings_(std::move(settings)),
+      remote_(std::any_of(settings_.node_rank.begin(), settings_.node_rank.end(),
+                          [](int rank) { return rank < 0; })) {}
 
 void Outgoing::sort_window(const order::WindowOrder& window) {
   const auto& span = window.span();
@@ -43,6 +48,7 @@ void Outgoing::sort_window(const order::WindowOrder& window) {
 
 void Outgoing::begin(std::uint64_t number, const Round& round,
                      const std::shared_ptr<const EpochPlan>& plan, Windows& windows) {
+  if (!remote_) return;
   if (plan != plan_) sorted_.clear();
   plan_ = plan;
   number_ = number;

@@ -68,6 +68,7 @@ class Outgoing {
   Arena& arena_;
   comm::Communicator& comm_;
   Settings settings_;
+  bool remote_;  // whether any rank is on another node
   std::uint64_t number_ = 0;
   std::shared_ptr<const EpochPlan> plan_;
   std::map<std::uint64_t, std::vector<Own>> sorted_;  // by window, by position

@@ -61,7 +61,8 @@ Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loade
   const std::string file =
       config.manifest.empty() ? default_manifest(config.data) : config.manifest;
   std::uint64_t exists = 0;
-  if (comm.rank() == 0) exists = std::filesystem::exists(file) ? 1 : 0;
+  std::error_code ignored;  // a name that cannot be asked for does not exist: writing it will tell
+  if (comm.rank() == 0) exists = std::filesystem::exists(file, ignored) ? 1 : 0;
   comm.broadcast(std::as_writable_bytes(std::span(&exists, 1)), 0);
 
   Dataset dataset;
@@ -107,11 +108,12 @@ Machine inspect_machine(const Config& config, comm::Communicator& comm, comm::Co
   Machine machine;
   machine.ranks = static_cast<std::uint32_t>(comm.size());
   std::array<std::uint64_t, 2> least{};
+  const auto whole = comm.split_by_node(0);  // node_ranks may divide it
   comm::together(comm, [&] {
-    const auto ranks = static_cast<std::uint64_t>(node.size());
+    const auto ranks = static_cast<std::uint64_t>(whole->size());
     least[0] = config.memory != 0 ? config.memory : telemetry::available_memory() / 2 / ranks;
     // One rank alone has its arena in private memory.
-    least[1] = ranks > 1 ? exchange::shared_space().free / ranks : UINT64_MAX;
+    least[1] = node.size() > 1 ? exchange::shared_space().free / ranks : UINT64_MAX;
   });
   comm.all_reduce(least, comm::Op::min);
   machine.budget = least[0];

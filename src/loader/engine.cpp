@@ -77,19 +77,20 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
       arena_(take_arena(world, node, run.capacity)),
       leases_(std::make_shared<Leases>(arena_, progress_)),
       threaded_(world.concurrent()) {
-  if (config.verify) proof_.emplace(dataset.manifest, run.plan.resident);
   exchange::ExchangeOptions options;
   options.node_rank = node_rank_;
   options.arrivals = run.arrivals;
   options.arrival_bytes = run.arrival_buffer;
   options.send_bytes = run.send_buffer;
+  options.heartbeat = config.peer_timeout / 4;
   comm::together(world, [&] {
+    if (config.verify) proof_.emplace(dataset.manifest, run.plan.resident);
     exchange_ = std::make_unique<exchange::Exchange>(dataset.manifest, schedule_, arena_, *rounds_,
                                                      progress_, options);
+    feeder_ = std::make_unique<Feeder>(
+        dataset.manifest, *dataset.format, schedule_, arena_, node.rank(), progress_,
+        fetch::Options{store_options(config), config.request_size, world.rank()}, proof());
   });
-  feeder_ = std::make_unique<Feeder>(
-      dataset.manifest, *dataset.format, schedule_, arena_, node.rank(), progress_,
-      fetch::Options{store_options(config), config.request_size, world.rank()}, proof());
   if (threaded_) thread_ = std::thread([this] { drive(); });
 }
 
@@ -99,36 +100,49 @@ Engine::~Engine() {
   Backoff backoff;
   while (!exchange_->finished()) {
     const auto seen = progress_.changes();
-    if (threaded_ || !exchange_->advance()) backoff.pause(progress_, seen);
+    if (threaded_ || !step()) backoff.pause(progress_, seen);
     if (seconds_since(start) > config_.peer_timeout) exchange_->give_up(config_.peer_timeout);
   }
   if (thread_.joinable()) thread_.join();
   feeder_.reset();
-  // Ranks that have all their batches may be waiting for this one to end the epoch with them.
-  if (proof_ && !proof_broken_ && !exchange_->failure() && closed_ < config_.epochs) {
-    try {
-      proof_->leave(*proofs_, [this](auto operation) { await(std::move(operation)); });
-    } catch (const Error&) {  // nobody is left to tell
+  bool together = true;
+  try {
+    // Ranks that have all their batches may be waiting for this one to end the epoch with them.
+    if (proof_ && !proof_broken_ && !exchange_->failure() && closed_ < config_.epochs) {
+      proof_->leave(*proofs_, [this](auto operation) { await(std::move(operation), false); });
     }
+    // The arena is freed by all of the node's ranks at once: meet them, but not for ever.
+    auto meeting = std::make_unique<std::vector<std::uint64_t>>(1);
+    auto operation = node_.start_all_reduce(*meeting, comm::Op::max);
+    static_cast<void>(meeting.release());
+    await(std::move(operation), false);
+  } catch (...) {  // nobody is left to tell
+    together = false;
   }
+  if (!together) arena_.abandon();
   leases_->close();
+}
+
+bool Engine::step() noexcept {
+  try {
+    return exchange_->advance();
+  } catch (...) {
+    exchange_->abandon(comm::current_error(rounds_->rank()));
+    return true;
+  }
 }
 
 void Engine::drive() {
   Backoff backoff;
-  try {
-    while (!exchange_->finished()) {
-      const auto seen = progress_.changes();
-      if (exchange_->advance()) {
-        backoff.reset();
-      } else if (exchange_->waits_for_itself()) {
-        progress_.wait(seen, std::chrono::milliseconds(20));
-      } else {
-        backoff.pause(progress_, seen);
-      }
+  while (!exchange_->finished()) {
+    const auto seen = progress_.changes();
+    if (step()) {
+      backoff.reset();
+    } else if (exchange_->waits_for_itself()) {
+      progress_.wait(seen, std::chrono::milliseconds(20));
+    } else {
+      backoff.pause(progress_, seen);
     }
-  } catch (...) {
-    exchange_->abandon(comm::current_error(rounds_->rank()));
   }
 }
 
@@ -137,35 +151,31 @@ exchange::LocalBatch Engine::next() {
   Backoff backoff;
   for (;;) {
     const auto seen = progress_.changes();
+    const bool over = exchange_->finished();  // before the look for batches: they come first
     if (auto batch = exchange_->take()) return std::move(*batch);
     if (auto error = exchange_->error()) throw Error(*error);
-    check(!exchange_->finished(), ErrorCode::internal, "the exchange ended before the epoch");
+    check(!over, ErrorCode::internal, "the exchange ended before the epoch");
     if (threaded_) {
       progress_.wait(seen, std::chrono::milliseconds(20));
+    } else if (step()) {
+      backoff.reset();
+      continue;
     } else {
-      try {
-        if (exchange_->advance()) {
-          backoff.reset();
-          continue;
-        }
-      } catch (...) {
-        exchange_->abandon(comm::current_error(rounds_->rank()));
-        continue;
-      }
       backoff.pause(progress_, seen);
     }
-    if (seconds_since(start) > config_.peer_timeout) exchange_->give_up(config_.peer_timeout);
+    const auto silence = std::min(exchange_->silence(), seconds_since(start));
+    if (silence > config_.peer_timeout) exchange_->give_up(silence);
   }
 }
 
-void Engine::await(std::unique_ptr<comm::Operation> operation) {
+void Engine::await(std::unique_ptr<comm::Operation> operation, bool heed_failure) {
   const auto start = Clock::now();
   Backoff backoff;
   while (!operation->done()) {
     const auto seen = progress_.changes();
-    if (!threaded_) exchange_->advance();
+    if (!threaded_) step();
     backoff.pause(progress_, seen);
-    const auto failure = exchange_->failure();
+    const auto failure = heed_failure ? exchange_->failure() : std::nullopt;
     if (!failure && seconds_since(start) <= config_.peer_timeout) continue;
     static_cast<void>(operation.release());  // peers will not come: waiting would be for ever
     if (failure) throw Error(*failure);
@@ -182,7 +192,7 @@ void Engine::close_epoch(std::uint64_t epoch) {
                              static_cast<std::uint32_t>(proofs_->size()), config_.end);
     proof_broken_ = true;
     proof_->close(epoch, steps.delivered(), *proofs_,
-                  [this](auto operation) { await(std::move(operation)); });
+                  [this](auto operation) { await(std::move(operation), true); });
     proof_broken_ = false;
     ++closed_;
   }

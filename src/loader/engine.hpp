@@ -49,7 +49,10 @@ class Engine {
 
  private:
   void drive();
-  void await(std::unique_ptr<comm::Operation> operation);
+  /// Drives the exchange; what goes wrong in it ends it.
+  bool step() noexcept;
+  /// \param heed_failure whether a failure of the exchange ends the wait: peers will not come then
+  void await(std::unique_ptr<comm::Operation> operation, bool heed_failure);
   void count_left_out(std::uint64_t epoch);
 
   const Config& config_;

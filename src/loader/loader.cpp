@@ -1,5 +1,8 @@
 #include "faro/loader.hpp"
 
+#include <array>
+#include <utility>
+
 #include "base/error.hpp"
 #include "batch/batch.hpp"
 #include "comm/mpi.hpp"
@@ -13,6 +16,39 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// What all ranks must agree on, as the order and the plan follow from it: a seed taken from each
+/// rank's clock would give every rank another epoch.
+void check_same_settings(const Config& c, comm::Communicator& world) {
+  const std::array<std::pair<const char*, std::uint64_t>, 16> values{{
+      {"seed", c.seed},
+      {"first_epoch", c.first_epoch},
+      {"epochs", c.epochs},
+      {"global_batch", c.global_batch},
+      {"end", static_cast<std::uint64_t>(c.end)},
+      {"window", static_cast<std::uint64_t>(c.window.kind)},
+      {"window", c.window.bytes},
+      {"leases", c.leases},
+      {"node_ranks", c.node_ranks},
+      {"verify", c.verify ? 1U : 0U},
+      {"request_size", c.request_size},
+      {"max_requests", c.max_requests},
+      {"block_size", c.block_size},
+      {"raw_header", c.raw_header},
+      {"raw_record", c.raw_record},
+      {"manifest", c.manifest.empty() ? 0U : 1U},
+  }};
+  std::vector<std::uint64_t> least;
+  for (const auto& [name, value] : values) least.push_back(value);
+  auto most = least;
+  world.all_reduce(least, comm::Op::min);
+  world.all_reduce(most, comm::Op::max);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    check(least[i] == most[i], ErrorCode::invalid_argument,
+          "{} is not the same on all ranks (from {} to {}): give every rank the same settings",
+          values[i].first, least[i], most[i]);
+  }
 }
 
 }  // namespace
@@ -41,6 +77,7 @@ Loader::Impl::Impl(const Config& given, MPI_Comm comm, const Log& log) : config(
   comm::ensure_mpi();
   world = comm::from_mpi(comm);
   comm::together(*world, [&] { config.validate(); });
+  check_same_settings(config, *world);
   node = world->split_by_node(static_cast<int>(config.node_ranks));
   dataset = loader::open_dataset(config, *world, log);
   const auto machine = loader::inspect_machine(config, *world, *node);

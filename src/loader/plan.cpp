@@ -203,6 +203,12 @@ RunPlan make_plan(const manifest::Manifest& manifest, const Config& config,
 }
 
 void check_budget(const Plan& plan, const Config& config) {
+  check(plan.arena_bytes <= plan.shared_bytes, ErrorCode::memory,
+        "the arena needs {} of shared memory a rank, and this node's {} has {} for each of its "
+        "ranks: "
+        "enlarge it, or lower --window or --memory",
+        human_bytes(static_cast<double>(plan.arena_bytes)), exchange::shared_space().directory,
+        human_bytes(static_cast<double>(plan.shared_bytes)));
   if (plan.planned_peak_bytes <= plan.budget_bytes) return;
   const auto text = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
   std::string advice =

@@ -58,6 +58,23 @@ void Proof::delivered(std::uint64_t epoch, std::uint64_t sample, const Payload& 
   at(epoch).delivered[block.shard].add(sample, payload);
 }
 
+namespace {
+
+/// The sums over all ranks. Where the wait is given up, MPI may still write to them: they stay.
+std::vector<std::uint64_t> reduce(std::vector<std::uint64_t> sums, comm::Communicator& comm,
+                                  const Proof::Wait& wait) {
+  auto owned = std::make_unique<std::vector<std::uint64_t>>(std::move(sums));
+  try {
+    wait(comm.start_all_reduce(*owned, comm::Op::sum));
+  } catch (...) {
+    static_cast<void>(owned.release());
+    throw;
+  }
+  return std::move(*owned);
+}
+
+}  // namespace
+
 void Proof::close(std::uint64_t epoch, std::uint64_t samples, comm::Communicator& comm,
                   const Wait& wait) {
   const auto shards = manifest_.shards.size();
@@ -80,7 +97,7 @@ void Proof::close(std::uint64_t epoch, std::uint64_t samples, comm::Communicator
     sums.push_back(0);
     if (!resident_ || epoch > 0) epochs_.erase(epoch);
   }
-  wait(comm.start_all_reduce(sums, comm::Op::sum));
+  sums = reduce(std::move(sums), comm, wait);
 
   check(sums.back() == 0, ErrorCode::stopped,
         "the proof of an epoch failed: {} ranks left before its end", sums.back());
@@ -116,7 +133,7 @@ void Proof::close(std::uint64_t epoch, std::uint64_t samples, comm::Communicator
 void Proof::leave(comm::Communicator& comm, const Wait& wait) {
   std::vector<std::uint64_t> sums(4 * manifest_.shards.size() + 3);
   sums.back() = 1;
-  wait(comm.start_all_reduce(sums, comm::Op::sum));
+  reduce(std::move(sums), comm, wait);
 }
 
 }  // namespace faro::loader

@@ -24,8 +24,6 @@ std::vector<std::string> check_mine(
   const auto ranks = static_cast<std::uint64_t>(comm.size());
   const auto rank = static_cast<std::uint64_t>(comm.rank());
   const std::uint64_t mine = blocks.size() / ranks + (rank < blocks.size() % ranks ? 1 : 0);
-  fetch::Fetcher fetcher(dataset.manifest, *dataset.format,
-                         {store_options(config), config.request_size, comm.rank()});
   // As many blocks under way as 64 MiB hold, but two at least, so that the next is on its way.
   constexpr std::uint64_t room = std::uint64_t{64} << 20;
   std::vector<Slot> slots(
@@ -34,6 +32,9 @@ std::vector<std::string> check_mine(
   std::vector<std::uint64_t> free(slots.size());
   for (std::uint64_t i = 0; i < free.size(); ++i) free[i] = i;
 
+  // After the slots: it writes to them as long as it lives.
+  fetch::Fetcher fetcher(dataset.manifest, *dataset.format,
+                         {store_options(config), config.request_size, comm.rank()});
   std::vector<std::string> bad;
   std::vector<fetch::Done> done;
   std::uint64_t next = rank;
@@ -64,7 +65,8 @@ VerifyResult verify_blocks(const Config& config, comm::Communicator& comm, const
                            const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const auto file = config.manifest.empty() ? default_manifest(config.data) : config.manifest;
   comm::together(comm, [&] {
-    check(comm.rank() != 0 || std::filesystem::exists(file), ErrorCode::not_found,
+    std::error_code ignored;
+    check(comm.rank() != 0 || std::filesystem::exists(file, ignored), ErrorCode::not_found,
           "{}: no manifest to verify against: `faro index` writes it", file);
   });
   auto named = config;

@@ -18,20 +18,61 @@ std::uint64_t proc_figure(const char* file, const std::string& name) {
   return 0;
 }
 
-/// The limit less the use of this process's cgroup (v2); the largest number where there is none.
+std::uint64_t number_in(const std::string& file, std::uint64_t otherwise) {
+  std::uint64_t value = 0;
+  return std::ifstream(file) >> value ? value : otherwise;  // "max" is no number
+}
+
+/// The figure of a line "name 123" of a memory.stat; 0 where there is none.
+std::uint64_t stat_figure(const std::string& file, const std::string& name) {
+  std::ifstream in(file);
+  std::string word;
+  std::uint64_t value = 0;
+  while (in >> word >> value) {
+    if (word == name) return value;
+  }
+  return 0;
+}
+
+/// What the limits of a cgroup and of all above it leave. File pages that nobody uses are given
+/// back when memory is short, so they do not count as used. \param mount of the hierarchy; the
+/// other names are those of version 1 or 2 of the interface
+std::uint64_t left_in(const std::string& mount, std::string path, const char* limit,
+                      const char* usage, const char* inactive) {
+  std::uint64_t least = UINT64_MAX;
+  for (;;) {
+    const std::string group = mount + path;
+    const auto most = number_in(group + limit, UINT64_MAX);
+    const auto used = number_in(group + usage, 0);
+    const auto idle = stat_figure(group + "/memory.stat", inactive);
+    const auto taken = used - std::min(used, idle);
+    least = std::min(least, most - std::min(most, taken));
+    const auto parent = path.find_last_of('/');
+    if (parent == std::string::npos || path == "/") return least;
+    path.resize(parent);
+  }
+}
+
+/// The least that any memory limit on this process leaves; the largest number where there is none.
 std::uint64_t cgroup_left() {
   std::ifstream self("/proc/self/cgroup");
   std::string line;
+  std::uint64_t least = UINT64_MAX;
   while (std::getline(self, line)) {
-    if (line.rfind("0::", 0) != 0) continue;
-    const std::string base = "/sys/fs/cgroup" + line.substr(3);
-    std::ifstream limit(base + "/memory.max");
-    std::ifstream use(base + "/memory.current");
-    std::uint64_t most = 0;
-    std::uint64_t used = 0;
-    if (limit >> most && use >> used) return most > used ? most - used : 0;
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const auto controllers = line.substr(first + 1, second - first - 1);
+    const auto path = line.substr(second + 1);
+    if (controllers.empty()) {
+      least = std::min(least, left_in("/sys/fs/cgroup", path, "/memory.max", "/memory.current",
+                                      "inactive_file"));
+    } else if (("," + controllers + ",").find(",memory,") != std::string::npos) {
+      least = std::min(least, left_in("/sys/fs/cgroup/memory", path, "/memory.limit_in_bytes",
+                                      "/memory.usage_in_bytes", "total_inactive_file"));
+    }
   }
-  return UINT64_MAX;
+  return least;
 }
 
 }  // namespace
