@@ -46,7 +46,8 @@ http {{
   uwsgi_temp_path tmp/u; scgi_temp_path tmp/s;
   ssl_certificate srv.pem; ssl_certificate_key srv.key;
   root data;
-  server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; location /denied/ {{ deny all; }} }}
+  server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; location /denied/ {{ deny all; }}
+    location /slow/ {{ alias data/set/; sendfile off; limit_rate 128k; }} }}
 }}
 """
 

@@ -42,6 +42,15 @@ class Stores(Test):
             for row in orders[data]:
                 self.assertEqual(row[3:6], self.samples[row[2]])
 
+    def test_a_slow_store_is_no_silent_peer(self):
+        """The first batch of a full window takes longer than peer_timeout: all ranks wait for it."""
+        data = self.nginx.http + "/slow/shard-{000..003}.tar"
+        _, report = self.run_order(data, "--block-size", "64K", "--max-requests", 1, "--window", "full",
+                                   "--global-batch", 32, "--end", "partial", "--peer-timeout", 0.4,
+                                   ranks=2)
+        self.assertGreater(report["epochs"][0]["time_to_first_batch_seconds"], 0.5)
+        self.assertEqual(report["store_bytes"], self.bytes)
+
     def test_the_server_sends_each_byte_once(self):
         """By nginx's log: the ranges of an epoch are the shards, without gap or overlap."""
         manifest = self.path("set.h5")

@@ -197,6 +197,18 @@ TEST(Loader, ABudgetThatIsTooSmallNamesOneThatWillDo) {
   EXPECT_LE(loader.plan().planned_peak_bytes, data.config.memory);
 }
 
+TEST(Loader, SettingsThatDifferBetweenRanksAreRefused) {
+  RawData data;
+  data.config.seed = static_cast<std::uint64_t>(data.world->rank());
+  if (data.world->size() == 1) {
+    Loader alone(data.config);
+    return;
+  }
+  const auto error = error_of([&] { Loader loader(data.config); });
+  EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+  EXPECT_SAYS(error.what(), "seed is not the same on all ranks");
+}
+
 TEST(Loader, AutoTakesTheLargestWindowThatFits) {
   RawData data(3, 40'000);
   data.config.window = {};
