@@ -20,6 +20,7 @@ struct Window {
   enum class Kind { automatic, full, bytes };
   Kind kind = Kind::automatic;
   std::uint64_t bytes = 0;  ///< for Kind::bytes
+  bool operator==(const Window&) const = default;
 };
 
 /// Settings of one loader; plain values, checked by validate(). All sizes are in bytes.
@@ -49,8 +50,12 @@ struct Config {
   /// the next.
   std::uint64_t leases = 2;
   std::uint64_t node_ranks = 0;  ///< ranks that share one arena; 0: all ranks of a node
-  bool checksums = true;         ///< index: read every byte and record CRC32C; else headers only
-  bool verify = false;           ///< prove exactly-once delivery and reading after every epoch
+  /// Indexing reads every byte and records each block's CRC32C (as `faro index` does); else, where
+  /// samples are large, headers alone.
+  bool checksums = false;
+  bool verify = false;  ///< prove exactly-once delivery and reading after every epoch
+
+  bool operator==(const Config&) const = default;
 
   /// Throws Error(invalid_argument) that names the setting and the accepted range.
   void validate() const;

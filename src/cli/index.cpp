@@ -23,6 +23,7 @@ void add_index(CLI::App& app, Action& chosen) {
       "  faro index https://store.example/train-{000..127}.tar --manifest train.h5\n"
       "  faro index /data/records/ --format raw --raw-header 16 --raw-record 784\n");
   auto config = std::make_shared<Config>();
+  config->checksums = true;
   auto options = std::make_shared<Options>(
       *command,
       only(config::describe(*config),

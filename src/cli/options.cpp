@@ -10,7 +10,8 @@ namespace {
 std::vector<config::Setting> with_others(std::vector<config::Setting> settings) {
   Config unused;
   auto others = config::describe(unused);
-  for (const char* name : {"order", "report", "ranks", "ranks-per-node"}) {
+  for (const char* name : {"order", "report", "ranks", "ranks-per-node", "input", "output",
+                           "source", "split", "samples-per-shard", "prefix", "force"}) {
     others.push_back({name, "", "", {}, ""});
   }
   for (auto& other : others) {
@@ -32,8 +33,8 @@ Options::Options(CLI::App& app, std::vector<config::Setting> settings)
   for (const auto& setting : settings_) {
     auto& value = given_[setting.name];
     auto& option = options_[setting.name];
-    if (setting.name == "data") {
-      option = app.add_option("DATA", value, setting.help)->type_name(" ");
+    if (setting.positional) {
+      option = app.add_option(setting.meta, value, setting.help)->type_name(" ");
       continue;
     }
     if (setting.meta.empty()) {

@@ -20,6 +20,7 @@ struct Setting {
   std::string help;
   std::function<void(std::string_view)> set;  ///< Error(invalid_argument); a switch: true | false
   std::string group;
+  bool positional = false;  ///< an argument without a name on the command line: DATA
 };
 
 /// All settings of a Config, bound to `config`, which must outlive them.

@@ -80,9 +80,7 @@ Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loade
   }
   if (!found) {
     say(log, comm, fmt::format("no manifest: indexing {} first", store::redacted(config.data)));
-    auto index = config;
-    index.checksums = false;  // what a run needs: where the samples are
-    dataset.manifest = manifest::build(index, comm, &dataset.index_cost);
+    dataset.manifest = manifest::build(config, comm, &dataset.index_cost);
     if (!config.manifest.empty()) {
       comm::together(comm, [&] {
         if (comm.rank() == 0) manifest::write(dataset.manifest, file);

@@ -95,6 +95,19 @@ TEST(Settings, NamesAreUniqueAndExplained) {
   }
 }
 
+TEST(Settings, HelpTellsTheDefaults) {
+  Config config;
+  std::size_t told = 0;
+  for (const auto& setting : describe(config)) {
+    const auto at = setting.help.rfind('[');
+    if (at == std::string::npos) continue;
+    setting.set(std::string_view(setting.help).substr(at + 1, setting.help.size() - at - 2));
+    EXPECT_EQ(config, Config()) << setting.name;
+    ++told;
+  }
+  EXPECT_GT(told, 10U);
+}
+
 TEST(Validate, NamesTheSettingAndTheRange) {
   const auto refused = [](const auto& change) {
     Config config;

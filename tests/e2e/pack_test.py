@@ -94,6 +94,16 @@ class Pack(Test):
             with open(one, "rb") as a, open(other, "rb") as b:
                 self.assertEqual(a.read(), b.read())
 
+    def test_one_toml_serves_every_command(self):
+        with open(self.path("all.toml"), "w", encoding="utf-8") as file:
+            file.write('input = "idx"\noutput = "packed"\nsplit = "t10k"\nsamples_per_shard = 64\n'
+                       'data = "packed"\nmanifest = "packed.h5"\nglobal_batch = 32\nend = "pad"\n'
+                       'verify = true\nreport = "report.json"\n')
+        for command in ("pack", "index", "plan", "run", "verify"):
+            self.faro(command, "--config", "all.toml", ranks=2)
+        self.assertEqual(len(self.shards(self.path("packed"))), 9)
+        self.assertTrue(os.path.exists(self.path("packed.h5")))
+
     def test_bad_input(self):
         self.fails("pack", self.path("none"), self.path("out"), says=["(not_found", self.path("none")])
         self.fails("pack", "idx", self.path("out"), "--source", "jpeg", says=["jpeg", "idx"])

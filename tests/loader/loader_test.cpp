@@ -158,6 +158,7 @@ TEST(Loader, HeldBatchesStayIntactWhileOthersCome) {
 TEST(Loader, ABadBlockIsTheSameErrorOnAllRanks) {
   RawData data;
   data.config.manifest = data.path("m.h5");
+  data.config.checksums = true;
   data.config.attempts = 2;
   comm::together(*data.world, [&] {
     if (data.world->rank() != 0) return;

@@ -20,6 +20,7 @@ class Build : public testing::Test {
     if (comm->rank() == 0) folder_.emplace();
     path_ = comm::broadcast_text(*comm, folder_ ? folder_->path() : "", 0);
     config.data = path_;
+    config.checksums = true;
   }
   ~Build() override { comm->barrier(); }
 
