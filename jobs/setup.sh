@@ -20,8 +20,8 @@ build=(
   libopenmpi-dev openmpi-bin         # MPI 3.1
   libcurl4-openssl-dev               # HTTP(S) stores
   libhdf5-dev                        # the manifest
-  libhwloc-dev libisal-dev libxxhash-dev
-  libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
+  libisal-dev libxxhash-dev
+  libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
   libarchive-dev libpng-dev zlib1g-dev  # faro pack
 )
 tests=(
@@ -48,7 +48,7 @@ elsewhere() {
 
 Without root, on a cluster, either of these gives the same (or ask for the packages above):
   modules:  module load gcc/12 cmake ninja openmpi hdf5 curl
-            for what your site has no module of (isa-l, toml++, CLI11, spdlog, ...) use Spack
+            for what your site has no module of (isa-l, toml++, CLI11, ...) use Spack
   Spack:    spack env activate ./configs && spack install
             (configs/spack.yaml; an MPI of the site goes into its "packages:" section)
 Then: cmake --preset release -DFARO_BUILD_TESTS=OFF && cmake --build --preset release
