@@ -2,29 +2,19 @@
 
 #include <set>
 
+#include "../support/errors.hpp"
 #include "base/error.hpp"
 #include "config/config.hpp"
 
 namespace faro::config {
 namespace {
 
-std::string error_of(const auto& work, ErrorCode code) {
-  try {
-    work();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
+using test::error_of;
 
 std::string toml_error(const std::string& text, ErrorCode code = ErrorCode::invalid_argument) {
   Config config;
   return error_of([&] { parse_toml(text, "job.toml", config); }, code);
 }
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 TEST(Size, UnitsOf1024AndOf1000) {
   EXPECT_EQ(parse_size("4096"), 4096U);

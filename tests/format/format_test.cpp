@@ -1,21 +1,12 @@
 // Raw records, splitting blocks, and choosing a format.
 #include <gtest/gtest.h>
 
+#include "../support/errors.hpp"
 #include "base/error.hpp"
 #include "tar_bytes.hpp"
 
 namespace faro::test {
 namespace {
-
-std::string error_of(const auto& work, ErrorCode code) {
-  try {
-    work();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(Raw, RecordsAfterAHeader) {
   const auto raw = format::make_format({"raw", 5, 3});

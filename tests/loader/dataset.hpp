@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "../support/errors.hpp"
 #include "comm/mpi.hpp"
 #include "faro/loader.hpp"
 #include "manifest/manifest.hpp"
@@ -58,18 +59,5 @@ class RawData {
  private:
   std::string path_;
 };
-
-/// The error that `work` ends with.
-inline Error error_of(const auto& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorCode::internal, "no error"};
-}
-
-#define EXPECT_SAYS(text, part) EXPECT_NE(std::string(text).find(part), std::string::npos) << (text)
 
 }  // namespace faro::test

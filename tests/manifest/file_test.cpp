@@ -55,7 +55,9 @@ TEST(File, AboutFortyBytesABlock) {
 }
 
 TEST(File, IsReadByH5py) {
-  if (std::system("/usr/bin/python3 -c 'import h5py' 2>/dev/null") != 0) GTEST_SKIP() << "no h5py";
+  if (std::system("/usr/bin/python3 -c 'import h5py' 2>/dev/null") != 0)
+    GTEST_SKIP() << "Debian's python3-h5py, the other reader of the file, is not installed "
+                    "(jobs/setup.sh --tests)";
   const Folder folder;
   write(small_manifest(), folder.path("m.h5"));
   spill(folder.path("t.py"), R"(

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <string>
 
+#include "../support/errors.hpp"
 #include "base/error.hpp"
 #include "manifest/manifest.hpp"
 
@@ -29,20 +30,6 @@ inline manifest::Manifest small_manifest() {
   m.validate();
   return m;
 }
-
-/// The text of the error that `work` ends with, which must have that code.
-std::string error_of(const auto& work, ErrorCode code) {
-  try {
-    work();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "no error";
-}
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 class Folder {
  public:

@@ -102,7 +102,8 @@ TEST(ShardWriter, LeavesNothingWhereWritingFails) {
 }
 
 TEST(ShardWriter, SaysThatTheDiskIsFull) {
-  if (!fs::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  if (!fs::exists("/dev/full"))
+    GTEST_SKIP() << "a full disk is acted by /dev/full, which this system does not have";
   const Directory dir;
   fs::create_symlink("/dev/full", dir / "a.tar.part");
   const Error error = error_of([&] {
