@@ -69,8 +69,6 @@ class Communicator {
                                                               int to, int tag) = 0;
   /// A message with that tag from anyone, if one has come.
   [[nodiscard]] virtual std::optional<Incoming> probe(int tag) = 0;
-  /// A message with that tag from one rank, if one has come.
-  [[nodiscard]] virtual std::optional<Incoming> probe(int source, int tag) = 0;
   [[nodiscard]] virtual std::unique_ptr<Operation> start_receive(const Incoming& incoming,
                                                                  std::span<std::byte> into) = 0;
 

@@ -188,13 +188,11 @@ class MpiCommunicator final : public Communicator {
     return std::make_unique<MpiOperation>(request, "MPI_Isend");
   }
 
-  std::optional<Incoming> probe(int tag) override { return probe(MPI_ANY_SOURCE, tag); }
-
-  std::optional<Incoming> probe(int source, int tag) override {
+  std::optional<Incoming> probe(int tag) override {
     int flag = 0;
     MPI_Message message = MPI_MESSAGE_NULL;
     MPI_Status status;
-    check_mpi(MPI_Improbe(source, tag, comm_, &flag, &message, &status), "MPI_Improbe");
+    check_mpi(MPI_Improbe(MPI_ANY_SOURCE, tag, comm_, &flag, &message, &status), "MPI_Improbe");
     if (flag == 0) return std::nullopt;
     int bytes = 0;
     check_mpi(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count");
