@@ -39,9 +39,23 @@ struct Config {
   std::uint64_t memory = 0;  ///< budget of a rank; 0: half of what is free, over the node's ranks
   std::uint64_t block_size = 0;  ///< target bytes of a block when indexing; 0: from the data set
   std::uint64_t request_size = 8U << 20;  ///< largest range of one request
-  std::uint64_t max_requests = 32;        ///< requests in flight of a rank
-  std::uint64_t attempts = 4;             ///< tries of one range before it is an error
-  double request_timeout = 30.0;          ///< seconds without a byte before a request is given up
+  /// Requests in flight of a rank at most; how many are is found by measuring.
+  std::uint64_t max_requests = 128;
+  std::uint64_t attempts = 10;    ///< tries of one range that is answered wrongly
+  double request_timeout = 30.0;  ///< seconds without a byte before a request is given up
+  double low_speed = 1024.0;  ///< bytes/s; slower over request_timeout is given up, too; 0: none
+  double request_deadline = 600.0;  ///< seconds that a range may take, all its tries included
+  double outage_deadline = 120.0;   ///< seconds that the store may answer nothing before an error
+  bool hedge = true;  ///< race a request that is slower than others of its size by a second one
+  std::string endpoint_url;       ///< s3: "https://s3.centre.example"; empty: AWS's settings
+  std::string region;             ///< s3: empty: AWS's settings
+  std::string profile;            ///< s3: of ~/.aws/config and credentials; empty: AWS's settings
+  std::string s3_style = "auto";  ///< auto | path | virtual: where the bucket's name stands
+  bool anonymous = false;         ///< s3: requests are not signed
+  /// none | memory | a directory (of the node, such as its NVMe): keeps blocks for later epochs,
+  /// and a directory for later jobs too.
+  std::string cache = "none";
+  std::uint64_t cache_limit = 0;  ///< bytes of a node's cache; needed where there is one
   /// Seconds that a rank waits in next() for others that neither read nor fail before it gives up:
   /// more than the longest pause of any rank's consumer (a checkpoint).
   double peer_timeout = 300.0;

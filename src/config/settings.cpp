@@ -28,6 +28,7 @@ std::vector<Setting> describe(Config& c) {
   const std::string order = "Order";
   const std::string memory = "Memory";
   const std::string store = "Store";
+  const std::string cache = "Cache";
   return {
       {"data", "DATA", "shards: brace pattern, directory, glob, one shard, or @file", text(c.data),
        data, true},
@@ -64,16 +65,39 @@ std::vector<Setting> describe(Config& c) {
       {"node-ranks", "N", "ranks that share one arena (0: all ranks of a node) [0]",
        count(c.node_ranks), memory},
       {"request-size", "SIZE", "largest range of one request [8M]", size(c.request_size), store},
-      {"max-requests", "N", "requests in flight of a rank [32]", count(c.max_requests), store},
-      {"attempts", "N", "tries of one range before it is an error [4]", count(c.attempts), store},
+      {"max-requests", "N",
+       "requests in flight of a rank at most; how many are is found by measuring [128]",
+       count(c.max_requests), store},
+      {"attempts", "N", "tries of a range that is answered wrongly before it is an error [10]",
+       count(c.attempts), store},
       {"request-timeout", "SECONDS", "time without a byte before a request is given up [30]",
        seconds(c.request_timeout), store},
+      {"low-speed", "SIZE", "bytes a second; slower over request-timeout is given up, too [1024]",
+       [&c](std::string_view v) { c.low_speed = static_cast<double>(parse_size(v)); }, store},
+      {"request-deadline", "SECONDS", "time that a range may take, all its tries included [600]",
+       seconds(c.request_deadline), store},
+      {"outage-deadline", "SECONDS",
+       "time that the store may answer nothing before the job gives up [120]",
+       seconds(c.outage_deadline), store},
+      {"hedge", "", "race a request that is slower than others of its size by a second one [true]",
+       flag(c.hedge), store},
+      {"endpoint-url", "URL", "s3: the store's address, where it is not AWS", text(c.endpoint_url),
+       store},
+      {"region", "NAME", "s3: the bucket's region", text(c.region), store},
+      {"profile", "NAME", "s3: of ~/.aws/config and ~/.aws/credentials", text(c.profile), store},
+      {"s3-style", "auto|path|virtual", "s3: where a URL has the bucket's name [auto]",
+       text(c.s3_style), store},
+      {"anonymous", "", "s3: do not sign requests", flag(c.anonymous), store},
       {"peer-timeout", "SECONDS",
        "silence of other ranks before one gives up on them; more than any pause of a consumer "
        "[300]",
        seconds(c.peer_timeout), store},
       {"ca-file", "FILE", "certificates (PEM) that HTTPS servers are checked against",
        text(c.ca_file), store},
+      {"cache", "none|memory|DIR",
+       "keep blocks for later epochs; in a directory (a node's NVMe) for later jobs too [none]",
+       text(c.cache), cache},
+      {"cache-limit", "SIZE", "bytes that a node's cache may hold", size(c.cache_limit), cache},
   };
 }
 
@@ -107,12 +131,22 @@ void Config::validate() const {
   range("attempts", attempts, 1, 100);
   check(window.kind != Window::Kind::bytes || window.bytes > 0, ErrorCode::invalid_argument,
         "window = 0 holds nothing: give a size of at least one byte, full or auto");
-  check(request_timeout > 0 && request_timeout <= 86400, ErrorCode::invalid_argument,
-        "request_timeout = {} is out of range: it must be above 0 and at most 86400 seconds",
-        request_timeout);
-  check(peer_timeout > 0 && peer_timeout <= 86400, ErrorCode::invalid_argument,
-        "peer_timeout = {} is out of range: it must be above 0 and at most 86400 seconds",
-        peer_timeout);
+  check(s3_style == "auto" || s3_style == "path" || s3_style == "virtual",
+        ErrorCode::invalid_argument, "s3_style = '{}' is unknown: give auto, path or virtual",
+        s3_style);
+  check(!cache.empty(), ErrorCode::invalid_argument,
+        "cache is empty: give none, memory or a directory");
+  check(cache == "none" || cache_limit > 0, ErrorCode::invalid_argument,
+        "cache = '{}' needs cache_limit, the bytes that it may hold on a node", cache);
+  range("cache_limit", cache_limit, 0, big);
+  const auto within = [](const char* name, double value) {
+    check(value > 0 && value <= 86400, ErrorCode::invalid_argument,
+          "{} = {} is out of range: it must be above 0 and at most 86400 seconds", name, value);
+  };
+  within("request_timeout", request_timeout);
+  within("request_deadline", request_deadline);
+  within("outage_deadline", outage_deadline);
+  within("peer_timeout", peer_timeout);
 }
 
 }  // namespace faro

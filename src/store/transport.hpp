@@ -26,6 +26,7 @@ enum class Cause {
   untrusted,      ///< TLS: the certificate is not trusted
   not_found,      ///< no such object
   access_denied,  ///< the store refuses
+  expired,        ///< the credentials were good until now; others are looked for
   changed,        ///< another object than the one expected
   invalid,        ///< the request itself makes no sense
   io,             ///< a local read failed
@@ -39,8 +40,16 @@ struct Failure {
 
 /// One attempt. The transport refers to it until it has given its result.
 struct Attempt {
-  Request request;
-  bool stat = false;  ///< only size and ETag are asked; range and into are not used
+  enum class Kind { read, stat, call };
+
+  Kind kind = Kind::read;
+  Request request;     ///< stat: only uri and expect; call: none of it
+  Call call;           ///< call alone
+  bool fresh = false;  ///< on a new connection, to an address that was looked up anew
+
+  [[nodiscard]] const std::string& uri() const noexcept {
+    return kind == Kind::call ? call.uri : request.uri;
+  }
 };
 
 /// How an attempt ended.
@@ -48,7 +57,10 @@ struct Result {
   const Attempt* attempt = nullptr;
   std::optional<Failure> failure;
   ObjectInfo info;
-  std::uint64_t received = 0;        ///< body bytes, kept or not
+  std::string text;            ///< a call's answer
+  std::uint64_t received = 0;  ///< body bytes, kept or not
+  std::uint64_t kept = 0;      ///< of a read: right ones in `into`, from its start, if it failed
+  std::uint32_t crc32c = 0;    ///< of the bytes kept
   std::uint64_t extra_requests = 0;  ///< sent beyond the one that an attempt is
 };
 
@@ -62,6 +74,9 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
 
   virtual void start(const Attempt& attempt) = 0;
+  /// Ends an attempt at once, without a result, and returns what it had received. Nothing writes
+  /// into its memory any more.
+  virtual std::uint64_t cancel(const Attempt& attempt) = 0;
   /// Appends results and returns as soon as there is one, after `timeout`, or after wake().
   virtual void poll(std::vector<Result>& done, std::chrono::milliseconds timeout) = 0;
   virtual void wake() = 0;
@@ -71,7 +86,7 @@ class Transport {
 [[nodiscard]] std::unique_ptr<Transport> make_file_transport(const Options& options,
                                                              std::function<void()> notify);
 
-/// http:// and https:// by libcurl's multi interface.
+/// http://, https:// and s3:// by libcurl's multi interface.
 [[nodiscard]] std::unique_ptr<Transport> make_http_transport(const Options& options);
 
 }  // namespace faro::store
