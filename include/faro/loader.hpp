@@ -59,13 +59,29 @@ struct EpochStats {
   bool verified = false;     ///< all ranks: exactly once delivered, each byte read once
 };
 
+/// Requests that were sent again, by why.
+struct RetryCounts {
+  std::uint64_t connection = 0;    ///< none, or a broken one
+  std::uint64_t timeout = 0;       ///< no byte in time, or too few
+  std::uint64_t throttled = 0;     ///< 429, 503, SlowDown
+  std::uint64_t server_error = 0;  ///< other 5xx
+  std::uint64_t truncated = 0;     ///< the body ended early
+  std::uint64_t wrong = 0;         ///< an answer to another question
+  std::uint64_t expired = 0;       ///< credentials, renewed since
+  std::uint64_t corrupt = 0;       ///< a block whose checksum was wrong, read again
+};
+
 /// One rank's figures since its start.
 struct LoaderStats {
   std::uint64_t store_bytes = 0;     ///< of the blocks read, each counted once however often tried
   std::uint64_t store_requests = 0;  ///< sent, tries included
   std::uint64_t retries = 0;
-  std::uint64_t wasted_bytes = 0;  ///< received by tries that failed
-  std::uint64_t remote_bytes = 0;  ///< that came from other nodes' ranks
+  RetryCounts retries_by;
+  std::uint64_t hedges = 0;         ///< second requests that raced a slow one
+  std::uint64_t hedges_won = 0;     ///< of them, those that came first
+  std::uint64_t peak_requests = 0;  ///< in flight at once: the level that was found
+  std::uint64_t wasted_bytes = 0;   ///< received for nothing: by tries that failed, or lost a race
+  std::uint64_t remote_bytes = 0;   ///< that came from other nodes' ranks
   /// The process's peak resident bytes. The node's arena counts once, with the rank that owns the
   /// segment: what this rank has mapped of its neighbours' is left out.
   std::uint64_t peak_rss_bytes = 0;

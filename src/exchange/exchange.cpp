@@ -30,7 +30,7 @@ Exchange::Exchange(const manifest::Manifest& manifest, Schedule& schedule, Arena
       outgoing_(manifest, arena, comm,
                 {comm.rank(), options.node_rank[static_cast<std::size_t>(comm.rank())],
                  options.node_rank, options.send_bytes, options.message_limit}),
-      status_(1) {
+      status_(2) {
   begin_round();
 }
 
@@ -154,6 +154,7 @@ bool Exchange::await_blocks() {
   const auto ranks = static_cast<std::uint64_t>(comm_.size());
   // The least value wins: an error before a stop, both before "all well".
   status_[0] = failed ? rank : stopping ? ranks + rank : reading ? still_reading : all_well;
+  status_[1] = options_.pressure ? ~options_.pressure->mark() : 0;  // the least: the highest mark
   arena_.sync();  // the blocks' bytes before the status
   status_operation_ = comm_.start_all_reduce(status_, comm::Op::min);
   enter(State::status);
@@ -164,6 +165,7 @@ bool Exchange::await_status() {
   if (!status_operation_->done()) return false;
   status_operation_.reset();
   arena_.sync();  // the status before the peers' bytes
+  if (options_.pressure) options_.pressure->raise_to(~status_[1]);
   const auto ranks = static_cast<std::uint64_t>(comm_.size());
   if (status_[0] == all_well) {
     enter(State::room);

@@ -18,6 +18,7 @@
 #include "exchange/progress.hpp"
 #include "exchange/schedule.hpp"
 #include "exchange/windows.hpp"
+#include "store/store.hpp"
 
 namespace faro::exchange {
 
@@ -46,7 +47,9 @@ struct ExchangeOptions {
   std::uint64_t send_bytes = 0;     ///< packed messages under way at once
   std::uint64_t message_limit = comm::Communicator::max_message;
   /// Seconds after which a rank whose blocks are not there yet tells the others that it is alive.
-  double heartbeat = 60;
+  double heartbeat = 1;
+  /// What rounds carry from rank to rank, of their store; nullptr: nothing.
+  std::shared_ptr<store::Pressure> pressure;
 };
 
 /// The exchange of one rank, driven by one thread: advance() again and again. take() and

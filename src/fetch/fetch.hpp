@@ -33,6 +33,7 @@ struct Done {
 struct Options {
   store::Options store;
   std::uint64_t request_size = 8U << 20;  ///< largest range of one request
+  std::uint64_t room = UINT64_MAX;        ///< bytes that may be in flight at once
   int rank = 0;                           ///< for messages
 };
 
@@ -42,6 +43,9 @@ struct Counters {
   std::uint64_t requests = 0;  ///< sent to the store
   std::uint64_t retries = 0;   ///< requests sent again, and blocks read again
   std::uint64_t wasted_bytes = 0;
+  std::uint64_t corrupt = 0;      ///< blocks read again because of their checksum
+  store::Counters store;          ///< the store's own, of hedges and causes
+  std::size_t peak_requests = 0;  ///< the level of requests in flight that was found
 };
 
 /// Reads blocks in ranges of at most request_size, many at once; checks length, ETag and CRC32C;
@@ -63,11 +67,14 @@ class Fetcher {
     Job job;
     std::uint64_t parts_left = 0;
     unsigned attempt = 1;
+    std::uint64_t part = 0;           // bytes of each request but the last
+    std::vector<std::uint32_t> sums;  // CRC32C of the parts, as they arrived
     std::optional<Error> error;
   };
   void request(std::uint64_t key, Active& active);
   /// All parts are there, or have failed: whether the job has ended, in `active.error` how.
   bool ended(std::uint64_t key, Active& active);
+  [[nodiscard]] static std::uint32_t checksum(const Active& active, std::uint64_t length);
   [[nodiscard]] std::string where(const manifest::Block& block) const;
 
   const manifest::Manifest& manifest_;

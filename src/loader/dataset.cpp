@@ -32,7 +32,8 @@ bool lists_the_same(const manifest::Manifest& manifest, const Config& config,
   std::uint64_t same = 0;
   comm::together(comm, [&] {
     if (comm.rank() != 0) return;
-    const auto uris = store::expand(config.data, format::listing_suffix(manifest.format));
+    const auto uris = store::expand(config.data, format::listing_suffix(manifest.format),
+                                    store::options_of(config));
     const auto& shards = manifest.shards;
     same = std::equal(uris.begin(), uris.end(), shards.begin(), shards.end(),
                       [](const auto& uri, const auto& shard) { return uri == shard.uri; });
@@ -90,16 +91,6 @@ Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loade
   }
   dataset.format = format::make_format(dataset.manifest.format);
   return dataset;
-}
-
-store::Options store_options(const Config& config) {
-  store::Options options;
-  options.max_requests = config.max_requests;
-  options.attempts = static_cast<unsigned>(config.attempts);
-  options.stall_timeout = config.request_timeout;
-  options.connect_timeout = std::min(options.connect_timeout, config.request_timeout);
-  options.ca_file = config.ca_file;
-  return options;
 }
 
 Machine inspect_machine(const Config& config, comm::Communicator& comm, comm::Communicator& node) {

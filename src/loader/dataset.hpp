@@ -28,9 +28,6 @@ struct Dataset {
 [[nodiscard]] Dataset open_dataset(const Config& config, comm::Communicator& comm,
                                    const Loader::Log& log);
 
-/// How the store is asked under a configuration.
-[[nodiscard]] store::Options store_options(const Config& config);
-
 /// How many ranks share memory, as far as the plan needs to know.
 struct Machine {
   std::uint32_t ranks = 1;

@@ -82,14 +82,17 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
   options.arrivals = run.arrivals;
   options.arrival_bytes = run.arrival_buffer;
   options.send_bytes = run.send_buffer;
-  options.heartbeat = config.peer_timeout / 4;
+  options.heartbeat = std::min(1.0, config.peer_timeout / 4);
+  auto store = store::options_of(config);
+  store.ranks = narrow<unsigned>(world.size());
+  store.pressure = options.pressure = std::make_shared<store::Pressure>();
   comm::together(world, [&] {
     if (config.verify) proof_.emplace(dataset.manifest, run.plan.resident);
     exchange_ = std::make_unique<exchange::Exchange>(dataset.manifest, schedule_, arena_, *rounds_,
                                                      progress_, options);
     feeder_ = std::make_unique<Feeder>(
         dataset.manifest, *dataset.format, schedule_, arena_, node.rank(), progress_,
-        fetch::Options{store_options(config), config.request_size, world.rank()}, proof());
+        fetch::Options{std::move(store), config.request_size, run.capacity, world.rank()}, proof());
   });
   if (threaded_) thread_ = std::thread([this] { drive(); });
 }

@@ -174,6 +174,20 @@ LoaderStats Loader::stats() const {
   stats.store_bytes = counters.bytes;
   stats.store_requests = counters.requests;
   stats.retries = counters.retries;
+  const auto& by = counters.store.retries_by;
+  const auto of = [&by](store::RetryCause cause) { return by[static_cast<std::size_t>(cause)]; };
+  using store::RetryCause;
+  stats.retries_by = {.connection = of(RetryCause::connection),
+                      .timeout = of(RetryCause::timeout),
+                      .throttled = of(RetryCause::throttled),
+                      .server_error = of(RetryCause::server_error),
+                      .truncated = of(RetryCause::truncated),
+                      .wrong = of(RetryCause::wrong),
+                      .expired = of(RetryCause::expired),
+                      .corrupt = counters.corrupt};
+  stats.hedges = counters.store.hedges;
+  stats.hedges_won = counters.store.hedges_won;
+  stats.peak_requests = counters.peak_requests;
   stats.wasted_bytes = counters.wasted_bytes;
   stats.remote_bytes = impl_->engine->received_bytes();
   stats.peak_mapped_bytes = telemetry::peak_resident();

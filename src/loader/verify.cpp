@@ -32,9 +32,11 @@ std::vector<std::string> check_mine(
   std::vector<std::uint64_t> free(slots.size());
   for (std::uint64_t i = 0; i < free.size(); ++i) free[i] = i;
 
+  auto store = store::options_of(config);
+  store.ranks = narrow<unsigned>(comm.size());
   // After the slots: it writes to them as long as it lives.
   fetch::Fetcher fetcher(dataset.manifest, *dataset.format,
-                         {store_options(config), config.request_size, comm.rank()});
+                         {std::move(store), config.request_size, room, comm.rank()});
   std::vector<std::string> bad;
   std::vector<fetch::Done> done;
   std::uint64_t next = rank;

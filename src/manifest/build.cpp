@@ -20,12 +20,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-store::Options store_options(const Config& config) {
-  store::Options options;
-  options.max_requests = config.max_requests;
-  options.attempts = narrow<unsigned>(config.attempts);
-  options.stall_timeout = config.request_timeout;
-  options.ca_file = config.ca_file;
+store::Options store_options(const Config& config, const comm::Communicator& comm) {
+  auto options = store::options_of(config);
+  options.ranks = narrow<unsigned>(comm.size());
   return options;
 }
 
@@ -35,7 +32,8 @@ std::vector<std::string> list_shards(const Config& config, const format::Spec& s
   std::vector<std::byte> bytes;
   comm::together(comm, [&] {
     if (comm.rank() != 0) return;
-    const auto uris = store::expand(config.data, format::listing_suffix(spec));
+    const auto uris = store::expand(config.data, format::listing_suffix(spec),
+                                    store_options(config, comm));
     check(!uris.empty(), ErrorCode::not_found, "no shards in {}", store::redacted(config.data));
     check(uris.size() < UINT32_MAX, ErrorCode::invalid_argument, "{} shards in {}", uris.size(),
           store::redacted(config.data));
@@ -54,7 +52,7 @@ std::vector<std::string> list_shards(const Config& config, const format::Spec& s
 /// Asks size and ETag of every size()-th shard from this rank's number on.
 void ask_sizes(std::vector<Shard>& shards, const Config& config, const comm::Communicator& comm,
                IndexCost& cost) {
-  store::Client client(store_options(config));
+  store::Client client(store_options(config, comm));
   const auto ranks = static_cast<std::uint64_t>(comm.size());
   std::uint64_t next = static_cast<std::uint64_t>(comm.rank());
   std::vector<store::Completion> done;
@@ -198,7 +196,7 @@ Manifest build(const Config& config, comm::Communicator& comm, IndexCost* cost,
   plan.target = block_target(config, manifest.shards);
   plan.checksums = config.checksums;
   plan.largest_request = config.request_size;
-  plan.store = store_options(config);
+  plan.store = store_options(config, comm);
   const auto mine = scan_share(std::move(plan), comm, progress);
 
   ByteWriter out;

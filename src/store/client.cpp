@@ -1,15 +1,18 @@
-// The client: queue, routing, retries and counters over the transports.
-#include <unistd.h>
-
+// The client: queue, routing, retries, hedges and counters over the transports.
 #include <algorithm>
 #include <atomic>
 #include <deque>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
+#include "base/crc32c.hpp"
 #include "base/error.hpp"
-#include "store/retry.hpp"
-#include "store/uri.hpp"
+#include "store/budget.hpp"
+#include "store/hedge.hpp"
+#include "store/options.hpp"
+#include "store/pace.hpp"
+#include "store/task.hpp"
 
 namespace faro::store {
 namespace {
@@ -17,20 +20,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-void check_options(const Options& options) {
-  check(options.max_requests >= 1 && options.max_requests <= 65536, ErrorCode::invalid_argument,
-        "max_requests is {}; give 1 to 65536", options.max_requests);
-  check(options.attempts >= 1, ErrorCode::invalid_argument, "attempts is 0; give at least 1");
-  const auto check_seconds = [](const char* name, double value, double least) {
-    check(value >= least && value <= 86400, ErrorCode::invalid_argument,
-          "{} is {} s; give {} to 86400", name, value, least);
-  };
-  check_seconds("stall_timeout", options.stall_timeout, 0.001);
-  check_seconds("connect_timeout", options.connect_timeout, 0.001);
-  check_seconds("backoff", options.backoff, 0.0);
-  check(options.ca_file.empty() || access(options.ca_file.c_str(), R_OK) == 0,
-        ErrorCode::invalid_argument, "ca_file '{}' cannot be read", options.ca_file);
-}
+// How often requests in flight are looked at for slow ones and for deadlines.
+constexpr milliseconds watch_interval{10};
+// A broken attempt that brought this many bytes does not count against the limit.
+constexpr std::uint64_t progress = 64 * 1024;
 
 void check_read(const Request& request) {
   if (scheme_of(request.uri) == Scheme::other) fail_scheme(request.uri);
@@ -40,40 +33,55 @@ void check_read(const Request& request) {
         redacted(request.uri));
 }
 
-// A request on its way: queued, in flight, or waiting for its next attempt.
-struct Task {
-  Attempt attempt;
-  Scheme scheme;
-  unsigned attempts = 0;
-};
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+Clock::duration seconds(double value) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
+}
 
 }  // namespace
 
 struct Client::Impl {
   explicit Impl(const Options& given)
-      : max_requests(given.max_requests),
-        policy(given),
-        http(make_http_transport(given)),
+      : options(given),
+        pace(given.max_requests),
+        budget(given.ranks, Clock::now()),
+        backoff(given.backoff),
+        pressure(given.pressure ? given.pressure : std::make_shared<Pressure>()),
+        pressure_seen(pressure->mark()),
+        http(make_http_transport(options)),
         // A file read that ends also ends a sleep in the http transport: see drive().
-        file(make_file_transport(given, [this] { http->wake(); })) {}
+        file(make_file_transport(options, [this] { http->wake(); })) {}
 
-  void add(Request request, bool stat) {
-    const auto scheme = scheme_of(request.uri);
-    auto task = std::make_unique<Task>(Task{{std::move(request), stat}, scheme});
-    queue.push_back(task.get());
+  void add(Attempt attempt) {
+    const auto scheme = scheme_of(attempt.uri());
+    auto task = std::make_unique<Task>();
+    task->attempt = std::move(attempt);
+    task->scheme = scheme;
+    task->whole = task->attempt.request.range;
+    (scheme == Scheme::file ? file_queue : queue).push_back(task.get());
     tasks.emplace(&task->attempt, std::move(task));
   }
 
-  [[nodiscard]] std::size_t in_flight() const { return http_active + file_active; }
-
   // Starts what may start: retries that are due, then the queue, first come first served.
   void launch() {
+    for (; file_active < options.max_requests && !file_queue.empty(); file_queue.pop_front()) {
+      start(*file_queue.front());
+    }
     const auto now = Clock::now();
-    while (in_flight() < max_requests) {
+    while (active < pace.level()) {
       if (!waiting.empty() && waiting.begin()->first <= now) {
         Task& task = *waiting.begin()->second;
         waiting.erase(waiting.begin());
+        const auto treatment = treatment_of(task.last->cause);
+        if (const auto wait = budget.take(treatment.cost, now); wait > Clock::duration::zero()) {
+          waiting.emplace(now + wait, &task);
+          continue;
+        }
         ++counters.retries;
+        ++counters.retries_by[static_cast<std::size_t>(treatment.reported)];
         start(task);
       } else if (!queue.empty()) {
         Task& task = *queue.front();
@@ -86,18 +94,33 @@ struct Client::Impl {
   }
 
   void start(Task& task) {
-    ++task.attempts;
+    ++task.sent;
     ++counters.requests;
-    const bool is_file = task.scheme == Scheme::file;
-    ++(is_file ? file_active : http_active);
-    (is_file ? file : http)->start(task.attempt);
+    task.started = Clock::now();
+    if (!task.begun) task.begun = task.started;
+    task.running = true;
+    running.insert(&task);
+    if (task.scheme == Scheme::file) {
+      ++file_active;
+      file->start(task.attempt);
+      return;
+    }
+    ++active;
+    pace.started(task.started, active);
+    hedging.started();
+    http->start(task.attempt);
+  }
+
+  void stop(Task& task) {
+    task.running = false;
+    running.erase(&task);
   }
 
   // Sleeps in the transport that is in use. Where both are, in http's, which a finished file read
   // wakes.
   void drive(milliseconds timeout) {
     results.clear();
-    if (http_active == 0) {
+    if (active == 0) {
       file->poll(results, timeout);
       return;
     }
@@ -107,50 +130,261 @@ struct Client::Impl {
 
   void settle(std::vector<Completion>& done) {
     for (auto& result : results) {
-      auto found = tasks.find(result.attempt);
-      Task& task = *found->second;
-      --(task.scheme == Scheme::file ? file_active : http_active);
-      counters.requests += result.extra_requests;
-      if (!task.attempt.stat) {
-        (result.failure ? counters.wasted_bytes : counters.bytes) += result.received;
-      }
-      if (result.failure && policy.again(result.failure->cause, task.attempts)) {
-        waiting.emplace(Clock::now() + policy.wait(task.attempts), &task);
+      const auto hedge = hedges.find(result.attempt);
+      const auto found = tasks.find(result.attempt);
+      if (hedge == hedges.end() && found == tasks.end()) {  // its rival came in the same turn
+        counters.wasted_bytes += result.received;
         continue;
       }
-      Completion completion{task.attempt.request.id, std::nullopt, std::move(result.info),
-                            task.attempts};
-      if (result.failure) {
-        completion.error = final_error(task.attempt, *result.failure, task.attempts);
+      const bool is_hedge = hedge != hedges.end();
+      Task& task = is_hedge ? *hedge->second : *found->second;
+      --(task.scheme == Scheme::file ? file_active : active);
+      counters.requests += result.extra_requests;
+      if (is_hedge) {
+        hedges.erase(hedge);
+      } else {
+        stop(task);
       }
-      done.push_back(std::move(completion));
-      tasks.erase(found);
+      if (result.failure) {
+        failed(task, result, is_hedge, done);
+      } else {
+        succeeded(task, result, is_hedge, done);
+      }
     }
   }
 
-  // How long drive() may sleep: until the deadline or the next retry that there is room for.
+  void succeeded(Task& task, Result& result, bool by_hedge, std::vector<Completion>& done) {
+    const auto now = Clock::now();
+    if (task.scheme != Scheme::file) {
+      outage.answered(now);
+      budget.refund();
+      const auto bytes = task.attempt.kind == Attempt::Kind::read ? result.received : 1;
+      pace.finished(now, bytes, result.seconds, result.first_byte, queue.empty());
+      if (task.attempt.kind == Attempt::Kind::read) hedging.finished(bytes, result.seconds);
+    }
+    if (by_hedge) ++counters.hedges_won;
+    drop_rival(task, by_hedge);
+    Completion completion;
+    completion.id = task.attempt.request.id;
+    completion.info = std::move(result.info);
+    completion.text = std::move(result.text);
+    if (task.attempt.kind == Attempt::Kind::read) {
+      counters.bytes += result.received;
+      // What two attempts wrote at once is judged by what is there.
+      const Request& request = task.attempt.request;
+      const auto crc = task.raced ? crc32c({request.into, request.range.length}) : result.crc32c;
+      completion.crc32c = crc32c_combine(task.crc32c, crc, request.range.length);
+    }
+    finish(task, std::move(completion), done);
+  }
+
+  // Ends the slower of two.
+  void drop_rival(Task& task, bool won_by_hedge) {
+    if (won_by_hedge ? !task.running : task.hedge == nullptr) return;
+    const Attempt& rival = won_by_hedge ? task.attempt : *task.hedge;
+    counters.wasted_bytes += http->cancel(rival);
+    --active;
+    if (!won_by_hedge) hedges.erase(&rival);
+    stop(task);
+  }
+
+  void finish(Task& task, Completion completion, std::vector<Completion>& done) {
+    completion.attempts = task.sent;
+    done.push_back(std::move(completion));
+    tasks.erase(&task.attempt);
+  }
+
+  void failed(Task& task, Result& result, bool by_hedge, std::vector<Completion>& done) {
+    const auto now = Clock::now();
+    const auto treatment = treatment_of(result.failure->cause);
+    const auto begun = by_hedge ? task.hedge_started : task.started;
+    if (by_hedge) task.hedge.reset();
+    if (treatment.outage && result.kept == 0) {
+      note_trouble(result.failure->cause, begun, now);
+    } else if (task.scheme != Scheme::file) {
+      outage.answered(now);
+    }
+    if (task.running || task.hedge) {  // its rival goes on
+      counters.wasted_bytes += result.received;
+      return;
+    }
+    const auto kept = keep(task, result);
+    task.last = std::move(*result.failure);
+    if (counts(treatment, *task.last) && kept < progress) ++task.wrong;
+    if (!treatment.retried || task.wrong >= options.attempts) {
+      give_up(task, "", done);
+      return;
+    }
+    const auto wait = std::max(backoff.wait(task.sent), seconds(task.last->retry_after));
+    waiting.emplace(now + wait, &task);
+    // A connection that broke, or hung, is not used again.
+    task.attempt.fresh = treatment.outage && task.last->cause != Cause::throttled;
+  }
+
+  // Whether the attempt counts against the limit. While the store answers nobody its outage has a
+  // deadline, and a store that throttles may take its time.
+  [[nodiscard]] bool counts(const Treatment& treatment, const Failure& failure) const {
+    if (!treatment.outage) return true;
+    return failure.cause != Cause::throttled && !outage.since();
+  }
+
+  void note_trouble(Cause cause, Clock::time_point begun, Clock::time_point now) {
+    outage.failed(begun);
+    if (cause == Cause::throttled) {
+      pressure_seen = pressure->throttled();
+      pace.throttled(now);
+    } else if (outage.since()) {
+      pace.throttled(now);
+    }
+  }
+
+  // What a broken answer brought of the right object stays; the next attempt asks for the rest.
+  std::uint64_t keep(Task& task, const Result& result) {
+    if (task.attempt.kind != Attempt::Kind::read) return 0;
+    Request& request = task.attempt.request;
+    auto kept = result.kept;
+    // Without an ETag the rest might be another object's.
+    if (!request.expect && is_strong(result.info)) request.expect = result.info;
+    if (!request.expect || request.expect->etag.empty() || task.raced) kept = 0;
+    counters.bytes += kept;
+    counters.wasted_bytes += result.received - kept;
+    if (kept == 0) return 0;
+    task.crc32c = crc32c_combine(task.crc32c, result.crc32c, kept);
+    task.reached += kept;
+    request.into += kept;
+    request.range = {request.range.offset + kept, request.range.length - kept};
+    return kept;
+  }
+
+  static bool is_strong(const ObjectInfo& info) {
+    return info.etag.size() > 2 && !info.etag.starts_with("W/");
+  }
+
+  void give_up(Task& task, const std::string& why, std::vector<Completion>& done) {
+    Completion completion;
+    completion.id = task.attempt.request.id;
+    completion.error = final_error(task.original(), *task.last, task.sent, why);
+    finish(task, std::move(completion), done);
+  }
+
+  // Slow requests are raced; those past a deadline end; other ranks' throttlings are heeded.
+  void watch(std::vector<Completion>& done) {
+    const auto now = Clock::now();
+    if (now < next_watch) return;
+    next_watch = now + watch_interval;
+    if (const auto mark = pressure->mark(); mark > pressure_seen) {
+      pressure_seen = mark;
+      pace.throttled(now);
+    }
+    if (options.hedge) race_slow_ones(now);
+    end_late_ones(now, done);
+  }
+
+  void race_slow_ones(Clock::time_point now) {
+    if (!hedging.allowed() || outage.since()) return;
+    std::vector<std::pair<double, Task*>> slow;
+    for (Task* task : running) {
+      if (task->hedge || task->scheme == Scheme::file ||
+          task->attempt.kind != Attempt::Kind::read) {
+        continue;
+      }
+      const auto patience = hedging.patience(task->attempt.request.range.length);
+      const double late = seconds_between(task->started, now) - patience.value_or(1e9);
+      if (late > 0) slow.emplace_back(late, task);
+    }
+    std::sort(slow.rbegin(), slow.rend());
+    for (const auto& [late, task] : slow) {
+      if (!hedging.allowed()) return;
+      race(*task, now);
+    }
+  }
+
+  void race(Task& task, Clock::time_point now) {
+    task.hedge = std::make_unique<Attempt>(task.attempt);
+    task.hedge->fresh = true;
+    task.hedge_started = now;
+    task.raced = true;
+    hedges.emplace(task.hedge.get(), &task);
+    hedging.hedged();
+    ++counters.requests;
+    ++counters.hedges;
+    ++active;
+    http->start(*task.hedge);
+  }
+
+  void end_late_ones(Clock::time_point now, std::vector<Completion>& done) {
+    const auto since = outage.since();
+    const bool down = since && now - *since >= seconds(options.outage_deadline);
+    std::vector<std::pair<Task*, std::string>> late;
+    const auto look = [&](Task* task) {
+      if (!task->last) return;
+      if (down) {
+        late.emplace_back(task, fmt::format("; the store has answered nothing for {:.0f} s",
+                                            seconds_between(*since, now)));
+      } else if (now - *task->begun >= seconds(options.request_deadline)) {
+        late.emplace_back(task,
+                          fmt::format(" in {:.0f} s, its deadline", options.request_deadline));
+      }
+    };
+    for (Task* task : running) look(task);
+    for (const auto& [due, task] : waiting) look(task);
+    for (auto& [task, why] : late) {
+      drop_attempts(*task);
+      give_up(*task, why, done);
+    }
+  }
+
+  void drop_attempts(Task& task) {
+    if (task.running) {  // and not a file's: those have no last failure
+      counters.wasted_bytes += http->cancel(task.attempt);
+      --active;
+      stop(task);
+    }
+    if (task.hedge) {
+      counters.wasted_bytes += http->cancel(*task.hedge);
+      hedges.erase(task.hedge.get());
+      --active;
+    }
+    std::erase_if(waiting, [&](const auto& entry) { return entry.second == &task; });
+  }
+
+  // How long drive() may sleep: until the deadline, the next retry that there is room for, or the
+  // next look at what is slow.
   [[nodiscard]] milliseconds sleep_time(Clock::time_point deadline) const {
     auto until = deadline;
-    if (!waiting.empty() && in_flight() < max_requests) {
+    if (!waiting.empty() && active < pace.level()) {
       until = std::min(until, waiting.begin()->first);
     }
+    const bool watchful =
+        outage.since() || !waiting.empty() || (active > 0 && options.hedge && hedging.allowed());
+    if (watchful) until = std::min(until, Clock::now() + watch_interval);
     return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(until - Clock::now()));
   }
 
-  const std::size_t max_requests;
-  RetryPolicy policy;
+  const Options options;
+  Pace pace;
+  Hedging hedging;
+  RetryBudget budget;
+  Backoff backoff;
+  Outage outage;
+  std::shared_ptr<Pressure> pressure;
+  std::uint64_t pressure_seen;
   Counters counters;
   std::unordered_map<const Attempt*, std::unique_ptr<Task>> tasks;
+  std::unordered_map<const Attempt*, Task*> hedges;
+  std::unordered_set<Task*> running;  // their `attempt` is with a transport
   std::deque<Task*> queue;
+  std::deque<Task*> file_queue;
   std::multimap<Clock::time_point, Task*> waiting;
   std::vector<Completion> ready;  // what needed no request
   std::vector<Result> results;
-  std::size_t http_active = 0;
+  std::size_t active = 0;  // of http, hedges included
   std::size_t file_active = 0;
+  Clock::time_point next_watch{};
   std::atomic<bool> woken = false;
   // Last, so that they are destroyed first: they refer to the tasks, and the file transport's
   // threads to the http transport.
-  std::unique_ptr<Transport> http;
+  std::unique_ptr<RemoteTransport> http;
   std::unique_ptr<Transport> file;
 };
 
@@ -162,11 +396,15 @@ Client::Client(const Options& options) {
 Client::~Client() = default;
 
 void Client::read(Request request) {
-  Completion completion{.id = request.id, .error = {}, .info = {}, .attempts = 0};
+  Completion completion;
+  completion.id = request.id;
+  completion.attempts = 0;
   try {
     if (request.range.length > 0) {
       check_read(request);
-      impl_->add(std::move(request), false);
+      Attempt attempt;
+      attempt.request = std::move(request);
+      impl_->add(std::move(attempt));
       return;
     }
   } catch (const Error& error) {
@@ -178,13 +416,36 @@ void Client::read(Request request) {
 void Client::stat(std::uint64_t id, std::string uri) {
   try {
     if (scheme_of(uri) == Scheme::other) fail_scheme(uri);
-    Request request;
-    request.id = id;
-    request.uri = std::move(uri);
-    impl_->add(std::move(request), true);
+    Attempt attempt;
+    attempt.kind = Attempt::Kind::stat;
+    attempt.request.id = id;
+    attempt.request.uri = std::move(uri);
+    impl_->add(std::move(attempt));
   } catch (const Error& error) {
-    impl_->ready.push_back({.id = id, .error = error, .info = {}, .attempts = 0});
+    Completion completion;
+    completion.id = id;
+    completion.error = error;
+    completion.attempts = 0;
+    impl_->ready.push_back(std::move(completion));
   }
+}
+
+void Client::call(std::uint64_t id, Call call) {
+  check(scheme_of(call.uri) == Scheme::s3, ErrorCode::internal, "a call of {}, which is no s3://",
+        redacted(call.uri));
+  Attempt attempt;
+  attempt.kind = Attempt::Kind::call;
+  attempt.request.id = id;
+  attempt.call = std::move(call);
+  impl_->add(std::move(attempt));
+}
+
+std::uint64_t Client::part_size(std::uint64_t largest, std::uint64_t room) const {
+  return impl_->pace.part_size(largest, room);
+}
+
+std::size_t Client::peak_requests() const noexcept {
+  return impl_->pace.peak();
 }
 
 void Client::poll(std::vector<Completion>& done, milliseconds timeout) {
@@ -199,6 +460,7 @@ void Client::poll(std::vector<Completion>& done, milliseconds timeout) {
     const bool sleep = done.size() == before && !impl.tasks.empty() && !impl.woken;
     impl.drive(sleep ? impl.sleep_time(deadline) : milliseconds(0));
     impl.settle(done);
+    impl.watch(done);
     if (done.size() > before || impl.tasks.empty() || impl.woken) break;
     if (Clock::now() >= deadline) break;
   }

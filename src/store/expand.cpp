@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "store/braces.hpp"
+#include "store/s3_list.hpp"
 #include "store/store.hpp"
 #include "store/uri.hpp"
 
@@ -171,7 +172,8 @@ std::vector<std::string> read_list(const std::string& path) {
     const std::string entry = trimmed(line);
     if (entry.empty() || entry.front() == '#') continue;
     switch (scheme_of(entry)) {
-      case Scheme::http: shards.push_back(entry); break;
+      case Scheme::http:
+      case Scheme::s3: shards.push_back(entry); break;
       case Scheme::other:
         fail(ErrorCode::invalid_argument, "list {}, line {}: '{}' is of no kind of store there is",
              redacted(path), number, redacted(entry));
@@ -188,7 +190,8 @@ std::vector<std::string> read_list(const std::string& path) {
 
 }  // namespace
 
-std::vector<std::string> expand(const std::string& data, const std::string& suffix) {
+std::vector<std::string> expand(const std::string& data, const std::string& suffix,
+                                const Options& options) {
   check(!data.empty(), ErrorCode::invalid_argument,
         "DATA is empty; name a shard, a pattern, a directory or @FILE");
   if (data.front() == '@') return read_list(data.substr(1));
@@ -198,6 +201,7 @@ std::vector<std::string> expand(const std::string& data, const std::string& suff
       check_http(data);
       return expand_braces(data);
     }
+    case Scheme::s3: return expand_s3(data, suffix, options);
     case Scheme::other: break;
   }
   fail_scheme(data);

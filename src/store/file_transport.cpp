@@ -13,6 +13,7 @@
 #include <system_error>
 #include <thread>
 
+#include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "store/transport.hpp"
 #include "store/uri.hpp"
@@ -22,8 +23,8 @@ namespace {
 
 // Enough to keep an NVMe or a few Lustre servers busy with ranges of MiB; each sleeps in a read.
 constexpr std::size_t most_threads = 8;
-// A read is done in parts, so that cancelling waits for one part at most.
-constexpr std::uint64_t part = std::uint64_t{16} << 20;
+// A read is done in parts: each is summed while it is in the cache, and cancelling waits for one.
+constexpr std::uint64_t part = std::uint64_t{1} << 20;
 
 struct Descriptor {
   int fd;
@@ -50,7 +51,8 @@ Failure failure_of(int error, const char* call) {
 ObjectInfo info_of(const struct stat& status) {
   return {static_cast<std::uint64_t>(status.st_size),
           fmt::format("\"{:x}-{:x}-{:x}.{:09}\"", status.st_ino, status.st_size,
-                      status.st_mtim.tv_sec, status.st_mtim.tv_nsec)};
+                      status.st_mtim.tv_sec, status.st_mtim.tv_nsec),
+          std::nullopt};
 }
 
 std::optional<Failure> compare(const ObjectInfo& found, const ObjectInfo& expected) {
@@ -123,7 +125,8 @@ class FileTransport final : public Transport {
       const Attempt& attempt = *queue_.front();
       queue_.pop_front();
       lock.unlock();
-      Result result{.attempt = &attempt, .failure = {}, .info = {}};
+      Result result;
+      result.attempt = &attempt;
       try {
         result.failure = run(attempt, result);
       } catch (const Error& error) {
@@ -156,7 +159,7 @@ class FileTransport final : public Transport {
     if (request.expect) {
       if (auto failure = compare(result.info, *request.expect)) return failure;
     }
-    if (attempt.stat) return std::nullopt;
+    if (attempt.kind == Attempt::Kind::stat) return std::nullopt;
     return read(file.fd, request, result);
   }
 
@@ -176,7 +179,9 @@ class FileTransport final : public Transport {
         return Failure{Cause::changed, fmt::format("the file was cut short at byte {} meanwhile",
                                                    offset + result.received)};
       }
-      result.received += static_cast<std::uint64_t>(got);
+      const auto size = static_cast<std::uint64_t>(got);
+      result.crc32c = crc32c({request.into + result.received, size}, result.crc32c);
+      result.received += size;
     }
     return std::nullopt;
   }

@@ -10,6 +10,8 @@
 namespace faro::store {
 namespace {
 
+constexpr std::uint64_t longest_wait = 3600;  // seconds of a Retry-After that are believed
+
 bool same_name(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
@@ -28,6 +30,21 @@ std::optional<std::uint64_t> parse_number(std::string_view text) noexcept {
   return value;
 }
 
+// Four bytes in base64, most significant first. A checksum of parts ends in "-N": it says nothing
+// of the object's bytes as a whole.
+std::optional<std::uint32_t> parse_checksum(std::string_view text) noexcept {
+  constexpr std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  if (text.size() != 8 || !text.ends_with("==")) return std::nullopt;
+  std::uint64_t bits = 0;
+  for (const char c : text.substr(0, 6)) {
+    const auto digit = digits.find(c);
+    if (digit == digits.npos) return std::nullopt;
+    bits = bits << 6 | digit;
+  }
+  return static_cast<std::uint32_t>(bits >> 4);  // 36 bits, of which 32 count
+}
+
 // Server text in a message: short and printable.
 std::string quoted(std::string_view text) {
   std::string out = "'";
@@ -37,8 +54,8 @@ std::string quoted(std::string_view text) {
 
 std::optional<Failure> check_status(const HttpAnswer& answer) {
   const auto failure = [&](Cause cause, std::string_view text) {
-    return Failure{cause,
-                   fmt::format("HTTP {}{}{}", answer.status, text.empty() ? "" : ": ", text)};
+    return Failure{cause, fmt::format("HTTP {}{}{}", answer.status, text.empty() ? "" : ": ", text),
+                   answer.retry_after};
   };
   switch (answer.status) {
     case 200:
@@ -121,6 +138,13 @@ void HttpAnswer::take(std::string_view line) {
   }
   if (same_name(name, "ETag")) etag = value;
   if (same_name(name, "Content-Encoding")) content_encoding = value;
+  if (same_name(name, "Location")) location = value;
+  if (same_name(name, "Date")) date = value;
+  if (same_name(name, "x-amz-bucket-region")) bucket_region = value;
+  if (same_name(name, "x-amz-checksum-crc32c")) crc32c = parse_checksum(value);
+  if (same_name(name, "Retry-After")) {
+    retry_after = static_cast<double>(std::min(parse_number(value).value_or(0), longest_wait));
+  }
 }
 
 bool is_strong_etag(std::string_view etag) noexcept {
@@ -158,6 +182,7 @@ std::optional<Failure> check_read(const HttpAnswer& answer, const Request& reque
   if (auto failure = check_status(answer)) return failure;
   if (auto failure = check_encoding(answer)) return failure;
   info.etag = answer.etag;
+  info.crc32c = answer.crc32c;
   if (answer.status == 200) return check_whole(answer, request, info);
 
   const auto [offset, length] = request.range;
@@ -184,6 +209,7 @@ std::optional<Failure> check_read(const HttpAnswer& answer, const Request& reque
 std::optional<Failure> check_stat(const HttpAnswer& answer, const Request& request,
                                   ObjectInfo& info) {
   info.etag = answer.etag;
+  info.crc32c = answer.crc32c;
   // An empty object has no first byte to ask for: its 416 tells the size all the same.
   const bool empty = answer.status == 416 && answer.content_range &&
                      answer.content_range->total == std::uint64_t{0};
@@ -197,6 +223,12 @@ std::optional<Failure> check_stat(const HttpAnswer& answer, const Request& reque
   if (!size) return Failure{Cause::unsupported, "the server does not tell the object's size"};
   info.size = *size;
   return check_identity(info, true, request.expect);
+}
+
+std::optional<Failure> check_call(const HttpAnswer& answer, ObjectInfo& info) {
+  info.etag = answer.etag;
+  if (answer.status == 204) return std::nullopt;
+  return check_status(answer);
 }
 
 }  // namespace faro::store

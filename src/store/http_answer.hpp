@@ -23,6 +23,11 @@ struct HttpAnswer {
   std::optional<ContentRange> content_range;
   std::string etag;
   std::string content_encoding;
+  std::string location;
+  std::string bucket_region;  ///< x-amz-bucket-region
+  std::string date;
+  std::optional<std::uint32_t> crc32c;  ///< x-amz-checksum-crc32c of a whole object
+  double retry_after = 0;               ///< seconds; 0: not given, or as a date
 
   /// Takes one line of the head. A status line begins another answer (redirects, 100 Continue).
   void take(std::string_view line);
@@ -41,5 +46,8 @@ struct HttpAnswer {
 /// The same for a question for the size, by HEAD or by a GET of the first byte.
 [[nodiscard]] std::optional<Failure> check_stat(const HttpAnswer& answer, const Request& request,
                                                 ObjectInfo& info);
+
+/// The same for a call: any 2xx answers it.
+[[nodiscard]] std::optional<Failure> check_call(const HttpAnswer& answer, ObjectInfo& info);
 
 }  // namespace faro::store

@@ -1,155 +1,63 @@
-// http:// and https:// by libcurl's multi interface: many keep-alive HTTP/1.1 connections, one
-// thread, bodies copied once, from curl's buffer to where they belong.
-#include <curl/curl.h>
-
+// http://, https:// and s3:// by libcurl's multi interface: many keep-alive HTTP/1.1 connections,
+// one thread, bodies copied once, from curl's buffer to where they belong.
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cstring>
 #include <unordered_map>
 
 #include "base/error.hpp"
-#include "store/http_answer.hpp"
+#include "store/http_transfer.hpp"
+#include "store/retry.hpp"
+#include "store/s3/s3.hpp"
 #include "store/uri.hpp"
 
 namespace faro::store {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Question = Transfer::Question;
 
-struct EasyCleanup {
-  void operator()(CURL* easy) const noexcept { curl_easy_cleanup(easy); }
-};
-struct MultiCleanup {
-  void operator()(CURLM* multi) const noexcept { curl_multi_cleanup(multi); }
-};
-struct ListCleanup {
-  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
-};
-using Easy = std::unique_ptr<CURL, EasyCleanup>;
-using Multi = std::unique_ptr<CURLM, MultiCleanup>;
-using HeaderList = std::unique_ptr<curl_slist, ListCleanup>;
+constexpr unsigned most_s3_redirects = 5;
 
-constexpr long receive_buffer = 256 * 1024;  // beats curl's 16 KiB by 15 %
-constexpr long most_redirects = 5;
-// A body that is not wanted, such as an error's page, is read to its end up to this size: that
-// keeps the connection for the next request.
-constexpr std::uint64_t drained_body = 64 * 1024;
-
-void append(HeaderList& list, const std::string& line) {
-  auto* longer = curl_slist_append(list.get(), line.c_str());
-  if (longer == nullptr) throw std::bad_alloc();
-  static_cast<void>(list.release());
-  list.reset(longer);
-}
-
-// One easy handle with the state of the attempt that it carries.
-struct Transfer {
-  enum class Question { read, head, first_byte };
-
-  Easy easy;
-  HeaderList headers;
-  std::array<char, CURL_ERROR_SIZE> error_text{};
-  const Attempt* attempt = nullptr;
-  Question question = Question::read;
-  HttpAnswer answer;
-  ObjectInfo info;
-  bool checked = false;
-  std::optional<Failure> failure;
-  std::uint64_t received = 0;
-  std::uint64_t extra_requests = 0;
-  Clock::time_point started, last_byte;
-
-  void check_head() {
-    if (checked) return;
-    checked = true;
-    failure = question == Question::read ? check_read(answer, attempt->request, info)
-                                         : check_stat(answer, attempt->request, info);
+const char* method_of(Question question, const Attempt& attempt) {
+  if (question == Question::head) return "HEAD";
+  if (question != Question::call) return "GET";
+  switch (attempt.call.method) {
+    case Call::Method::get: return "GET";
+    case Call::Method::put: return "PUT";
+    case Call::Method::post: return "POST";
+    case Call::Method::remove: return "DELETE";
   }
+  return "GET";
+}
 
-  // Whether the transfer goes on.
-  bool take_body(const char* data, std::size_t size) {
-    last_byte = Clock::now();
-    check_head();
-    const auto length = attempt->request.range.length;
-    const bool wanted = question == Question::read && !failure;
-    if (wanted && size > length - received) {
-      received += size;
-      failure = Failure{Cause::bad_answer, fmt::format("the body is longer than the {} bytes asked "
-                                                       "for",
-                                                       length)};
-      return false;
-    }
-    if (wanted) std::memcpy(attempt->request.into + received, data, size);
-    received += size;
-    return wanted || received <= drained_body;
+s3::Headers headers_of(Question question, const Attempt& attempt) {
+  if (question == Question::call) return attempt.call.headers;
+  const Request& request = attempt.request;
+  s3::Headers headers{{"Accept-Encoding", "identity"}};
+  if (request.expect && is_strong_etag(request.expect->etag)) {
+    headers.emplace_back("If-Match", request.expect->etag);
   }
-};
-
-// curl's callbacks: any other count than `size` ends the transfer, and no exception may cross curl.
-std::size_t on_header(char* data, std::size_t, std::size_t size, void* transfer) noexcept try {
-  auto& self = *static_cast<Transfer*>(transfer);
-  self.last_byte = Clock::now();
-  self.answer.take({data, size});
-  return size;
-} catch (...) {
-  return size + 1;
-}
-
-std::size_t on_body(char* data, std::size_t, std::size_t size, void* transfer) noexcept try {
-  return static_cast<Transfer*>(transfer)->take_body(data, size) ? size : size + 1;
-} catch (...) {
-  return size + 1;
-}
-
-template <class Value>
-void set(const Easy& easy, CURLoption option, Value value) {
-  const auto code = curl_easy_setopt(easy.get(), option, value);
-  check(code == CURLE_OK, ErrorCode::internal, "libcurl refused option {}: {}",
-        static_cast<int>(option), curl_easy_strerror(code));
-}
-
-// A redirect leads to HTTP only, and never from https:// to where anyone may listen or answer.
-void set_protocols(const Easy& easy, bool secure) {
-#if LIBCURL_VERSION_NUM >= 0x075500
-  set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  set(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
-#else
-  set(easy, CURLOPT_PROTOCOLS, long{CURLPROTO_HTTP | CURLPROTO_HTTPS});
-  set(easy, CURLOPT_REDIR_PROTOCOLS,
-      secure ? long{CURLPROTO_HTTPS} : long{CURLPROTO_HTTP | CURLPROTO_HTTPS});
-#endif
-}
-
-// What curl's own error means, where no head of an answer says it better.
-Failure failure_of(CURLcode code, const Transfer& transfer) {
-  const auto given = std::string_view(transfer.error_text.data());
-  const std::string text(given.empty() ? curl_easy_strerror(code) : given);
-  switch (code) {
-    case CURLE_OPERATION_TIMEDOUT: return {Cause::timeout, text};
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-      return {
-          Cause::untrusted,
-          fmt::format("the server's certificate is not trusted ({}); name the CA that signed it "
-                      "with ca_file",
-                      text)};
-    case CURLE_URL_MALFORMAT: return {Cause::invalid, text};
-    case CURLE_UNSUPPORTED_PROTOCOL:  // the request's own was looked at before
-      return transfer.answer.status >= 300
-                 ? Failure{Cause::unsupported, "the server redirects to another protocol"}
-                 : Failure{Cause::bad_answer, "the server does not answer in HTTP/1: " + text};
-    case CURLE_TOO_MANY_REDIRECTS:
-      return {Cause::unsupported, fmt::format("more than {} redirects", most_redirects)};
-    case CURLE_PARTIAL_FILE:
-      return {Cause::truncated,
-              fmt::format("the connection ended after {} bytes of the body", transfer.received)};
-    default: return {Cause::connection, text};
+  if (question != Question::head) {
+    const auto [offset, length] = question == Question::read ? request.range : ByteRange{0, 1};
+    headers.emplace_back("Range", fmt::format("bytes={}-{}", offset, offset + length - 1));
   }
+  return headers;
 }
 
-class HttpTransport final : public Transport {
+s3::Question question_of(Question question, const Attempt& attempt) {
+  s3::Question out{
+      method_of(question, attempt), attempt.uri(), {}, headers_of(question, attempt), {}};
+  if (question == Question::call) {
+    out.query = attempt.call.query;
+    out.body = attempt.call.body;
+  } else {
+    // Where the store keeps a checksum of the object, it tells it.
+    out.headers.emplace_back("x-amz-checksum-mode", "ENABLED");
+  }
+  return out;
+}
+
+class HttpTransport final : public RemoteTransport {
  public:
   explicit HttpTransport(const Options& options) : options_(options) {
     // Once for the process; never undone, as the host program may use curl too.
@@ -166,14 +74,31 @@ class HttpTransport final : public Transport {
   HttpTransport& operator=(const HttpTransport&) = delete;
 
   ~HttpTransport() override {
-    for (auto& [easy, transfer] : active_) curl_multi_remove_handle(multi_.get(), easy);
+    for (auto& [attempt, carried] : active_) {
+      curl_multi_remove_handle(multi_.get(), carried.transfer->handle());
+    }
   }
 
   void start(const Attempt& attempt) override {
-    auto transfer = take_idle();
-    transfer->attempt = &attempt;
-    transfer->extra_requests = 0;
-    send(std::move(transfer), attempt.stat ? Transfer::Question::head : Transfer::Question::read);
+    Carried carried{take_idle(), scheme_of(attempt.uri()) == Scheme::s3};
+    carried.transfer->begin(attempt);
+    const auto question = attempt.kind == Attempt::Kind::read   ? Question::read
+                          : attempt.kind == Attempt::Kind::stat ? Question::head
+                                                                : Question::call;
+    send(std::move(carried), question);
+  }
+
+  std::uint64_t cancel(const Attempt& attempt) override {
+    auto node = active_.extract(&attempt);
+    if (node.empty()) {  // it could not be sent
+      std::erase_if(ready_, [&](const Result& result) { return result.attempt == &attempt; });
+      return 0;
+    }
+    auto& transfer = node.mapped().transfer;
+    curl_multi_remove_handle(multi_.get(), transfer->handle());
+    const auto received = transfer->received();
+    idle_.push_back(std::move(transfer));
+    return received;
   }
 
   void poll(std::vector<Result>& done, std::chrono::milliseconds timeout) override {
@@ -182,8 +107,10 @@ class HttpTransport final : public Transport {
     while (true) {
       int running = 0;
       require(curl_multi_perform(multi_.get(), &running), "curl_multi_perform");
-      collect(done);
-      give_up_stalled(done);
+      collect();
+      give_up_stalled();
+      std::move(ready_.begin(), ready_.end(), std::back_inserter(done));
+      ready_.clear();
       const auto now = Clock::now();
       if (done.size() > before || woken_.exchange(false) || now >= deadline) return;
       // Stalls are looked for between sleeps.
@@ -199,9 +126,11 @@ class HttpTransport final : public Transport {
   }
 
  private:
-  static void require(CURLMcode code, const char* call) {
-    check(code == CURLM_OK, ErrorCode::internal, "{}: {}", call, curl_multi_strerror(code));
-  }
+  struct Carried {
+    std::unique_ptr<Transfer> transfer;
+    bool s3 = false;
+    unsigned redirects = 0;
+  };
 
   [[nodiscard]] std::chrono::milliseconds stall_check() const {
     const std::chrono::duration<double> tenth(options_.stall_timeout / 10);
@@ -210,164 +139,148 @@ class HttpTransport final : public Transport {
   }
 
   std::unique_ptr<Transfer> take_idle() {
-    if (!idle_.empty()) {
-      auto transfer = std::move(idle_.back());
-      idle_.pop_back();
-      return transfer;
-    }
-    auto transfer = std::make_unique<Transfer>();
-    auto& easy = transfer->easy;
-    easy.reset(curl_easy_init());
-    if (!easy) throw std::bad_alloc();
-    set(easy, CURLOPT_NOSIGNAL, 1L);
-    set(easy, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
-    set(easy, CURLOPT_BUFFERSIZE, receive_buffer);
-    set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    set(easy, CURLOPT_FOLLOWLOCATION, 1L);
-    set(easy, CURLOPT_MAXREDIRS, most_redirects);
-    set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout * 1000));
-    set(easy, CURLOPT_USERAGENT, "faro");
-    set(easy, CURLOPT_ERRORBUFFER, transfer->error_text.data());
-    set(easy, CURLOPT_HEADERFUNCTION, &on_header);
-    set(easy, CURLOPT_HEADERDATA, transfer.get());
-    set(easy, CURLOPT_WRITEFUNCTION, &on_body);
-    set(easy, CURLOPT_WRITEDATA, transfer.get());
-    if (!options_.ca_file.empty()) set(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
+    if (idle_.empty()) return std::make_unique<Transfer>(options_);
+    auto transfer = std::move(idle_.back());
+    idle_.pop_back();
     return transfer;
   }
 
-  void send(std::unique_ptr<Transfer> transfer, Transfer::Question question) {
-    const Request& request = transfer->attempt->request;
-    transfer->question = question;
-    transfer->answer = {};
-    transfer->info = {};
-    transfer->checked = false;
-    transfer->failure.reset();
-    transfer->received = 0;
-    transfer->error_text[0] = '\0';
-    transfer->started = transfer->last_byte = Clock::now();
-
-    transfer->headers.reset();
-    append(transfer->headers, "Accept-Encoding: identity");
-    if (request.expect && is_strong_etag(request.expect->etag)) {
-      append(transfer->headers, "If-Match: " + request.expect->etag);
-    }
-    const auto [offset, length] =
-        question == Transfer::Question::read ? request.range : ByteRange{0, 1};
-    const std::string range = fmt::format("{}-{}", offset, offset + length - 1);
-    const bool head = question == Transfer::Question::head;
-
-    auto& easy = transfer->easy;
-    set(easy, CURLOPT_URL, request.uri.c_str());
-    set_protocols(easy, is_https(request.uri));
-    set(easy, CURLOPT_HTTPHEADER, transfer->headers.get());
-    if (head) {
-      set(easy, CURLOPT_NOBODY, 1L);
-    } else {
-      set(easy, CURLOPT_HTTPGET, 1L);  // which also ends NOBODY
-    }
-    set(easy, CURLOPT_RANGE, head ? static_cast<const char*>(nullptr) : range.c_str());
-    CURL* key = easy.get();
-    require(curl_multi_add_handle(multi_.get(), key), "curl_multi_add_handle");
-    active_.emplace(key, std::move(transfer));
+  s3::S3& s3() {
+    if (!s3_) s3_ = std::make_unique<s3::S3>(options_);
+    return *s3_;
   }
 
-  void collect(std::vector<Result>& done) {
+  // Where s3:// goes may be wrong, or unknown: that is how the attempt ends.
+  void send(Carried carried, Question question) {
+    auto& transfer = *carried.transfer;
+    const Attempt& attempt = transfer.attempt();
+    try {
+      HttpRequest request;
+      if (carried.s3) {
+        auto target = s3().target(question_of(question, attempt));
+        request.url = std::move(target.url);
+        request.headers = std::move(target.headers);
+      } else {
+        request.url = attempt.uri();
+        request.headers = headers_of(question, attempt);
+        request.follow = true;
+      }
+      send_to(std::move(carried), question, std::move(request));
+    } catch (const Error& error) {
+      transfer.fail({cause_of(error.code()), error.what()});
+      give(std::move(carried));
+    }
+  }
+
+  void send_to(Carried carried, Question question, HttpRequest request) {
+    auto& transfer = *carried.transfer;
+    request.secure = is_https(request.url);
+    request.fresh = transfer.attempt().fresh;
+    if (!options_.ca_file.empty()) {
+      request.ca_file = options_.ca_file.c_str();
+    } else if (carried.s3 && !s3().ca_bundle().empty()) {
+      request.ca_file = s3().ca_bundle().c_str();
+    }
+    transfer.prepare(question, request);
+    CURL* handle = transfer.handle();
+    curl_easy_setopt(handle, CURLOPT_PRIVATE, &transfer);
+    const Attempt* attempt = &transfer.attempt();
+    active_.emplace(attempt, std::move(carried));
+    require(curl_multi_add_handle(multi_.get(), handle), "curl_multi_add_handle");
+  }
+
+  void collect() {
     int left = 0;
     while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
       if (message->msg != CURLMSG_DONE) continue;
       const CURLcode code = message->data.result;
-      finish(take_active(message->easy_handle), code, done);
+      Transfer* transfer = nullptr;
+      curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+      finish(take_active(&transfer->attempt()), code);
     }
   }
 
-  std::unique_ptr<Transfer> take_active(CURL* easy) {
-    curl_multi_remove_handle(multi_.get(), easy);
-    auto node = active_.extract(easy);
+  Carried take_active(const Attempt* attempt) {
+    auto node = active_.extract(attempt);
+    curl_multi_remove_handle(multi_.get(), node.mapped().transfer->handle());
     return std::move(node.mapped());
   }
 
-  void finish(std::unique_ptr<Transfer> transfer, CURLcode code, std::vector<Result>& done) {
-    auto& self = *transfer;
-    // A refusal says more than how its transfer ended.
-    if (code == CURLE_OK || self.answer.status >= 400) self.check_head();
-    if (!self.failure && code != CURLE_OK && !is_probe_end(self, code)) {
-      self.failure = failure_of(code, self);
-    }
-    if (self.question == Transfer::Question::head && wants_first_byte(self)) {
-      ++self.extra_requests;
-      send(std::move(transfer), Transfer::Question::first_byte);
+  void finish(Carried carried, CURLcode code) {
+    auto& transfer = *carried.transfer;
+    transfer.end(code);
+    const bool refused = carried.s3 && transfer.answer().status >= 300;
+    if (refused && follow(carried)) return;
+    if (transfer.wants_first_byte(carried.s3)) {
+      transfer.count_request();
+      send(std::move(carried), Question::first_byte);
       return;
     }
-    const auto length = self.attempt->request.range.length;
-    if (!self.failure && self.question == Transfer::Question::read && self.received != length) {
-      self.failure = Failure{Cause::truncated,
-                             fmt::format("the body has {} of {} bytes", self.received, length)};
-    }
-    give(std::move(transfer), done);
+    if (refused) transfer.fail(explain(transfer));
+    give(std::move(carried));
   }
 
-  void give(std::unique_ptr<Transfer> transfer, std::vector<Result>& done) {
-    done.push_back({.attempt = transfer->attempt,
-                    .failure = std::move(transfer->failure),
-                    .info = std::move(transfer->info),
-                    .received = transfer->received,
-                    .extra_requests = transfer->extra_requests});
-    idle_.push_back(std::move(transfer));
+  static s3::Refusal refusal_of(const Transfer& transfer) {
+    const auto& answer = transfer.answer();
+    return {answer.status, answer.location, answer.bucket_region, answer.date, transfer.text()};
   }
 
-  // The body of a size question is not wanted: on_body ends it, and that is no failure.
-  static bool is_probe_end(const Transfer& transfer, CURLcode code) {
-    return transfer.question == Transfer::Question::first_byte && transfer.checked &&
-           code == CURLE_WRITE_ERROR;
+  Failure explain(const Transfer& transfer) {
+    auto failure =
+        s3().explain(question_of(transfer.question(), transfer.attempt()), refusal_of(transfer));
+    failure.retry_after = transfer.answer().retry_after;
+    return failure;
   }
 
-  // Some servers refuse HEAD, or signed URLs allow GET only, or HEAD tells no length.
-  static bool wants_first_byte(const Transfer& transfer) {
-    const auto status = transfer.answer.status;
-    return status == 403 || status == 405 || status == 501 ||
-           (status == 200 && transfer.failure && transfer.failure->cause == Cause::unsupported);
+  // Goes where a store redirects to; false where it does not redirect.
+  bool follow(Carried& carried) {
+    auto& transfer = *carried.transfer;
+    if (carried.redirects == most_s3_redirects) return false;
+    const auto question = transfer.question();
+    auto target = s3().redirected(question_of(question, transfer.attempt()), refusal_of(transfer));
+    if (!target) return false;
+    ++carried.redirects;
+    transfer.count_request();
+    HttpRequest request;
+    request.url = std::move(target->url);
+    request.headers = std::move(target->headers);
+    send_to(std::move(carried), question, std::move(request));
+    return true;
   }
 
-  // Seconds without a byte, counted from the request's sending: connecting has a limit of its own.
-  // curl's low-speed limit averages over seconds and counts in whole ones.
-  void give_up_stalled(std::vector<Result>& done) {
+  void give(Carried carried) {
+    ready_.push_back(carried.transfer->result());
+    idle_.push_back(std::move(carried.transfer));
+  }
+
+  void give_up_stalled() {
     const auto now = Clock::now();
     if (now < next_stall_check_) return;
     next_stall_check_ = now + stall_check();
-    const auto limit = std::chrono::duration_cast<Clock::duration>(
-        std::chrono::duration<double>(options_.stall_timeout));
-    std::vector<CURL*> stalled;
-    for (const auto& [easy, transfer] : active_) {
-      auto since = transfer->last_byte;
-      if (since == transfer->started) {
-        curl_off_t sent = 0;  // microseconds from the start; 0 while it is connecting
-        curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &sent);
-        if (sent == 0) continue;
-        since += std::chrono::microseconds(sent);
-      }
-      if (now - since >= limit) stalled.push_back(easy);
+    std::vector<const Attempt*> stalled;
+    for (auto& [attempt, carried] : active_) {
+      auto failure = carried.transfer->stalled(now);
+      if (!failure) continue;
+      carried.transfer->fail(std::move(*failure));
+      stalled.push_back(attempt);
     }
-    for (auto* easy : stalled) {
-      auto transfer = take_active(easy);
-      transfer->failure =
-          Failure{Cause::timeout, fmt::format("no byte for {:.1f} s", options_.stall_timeout)};
-      give(std::move(transfer), done);
-    }
+    for (const auto* attempt : stalled) give(take_active(attempt));
   }
 
   const Options options_;
+  std::unique_ptr<s3::S3> s3_;  // made for the first s3:// URI
   // The order matters: handles go before the multi handle that they may still be added to.
   Multi multi_;
-  std::unordered_map<CURL*, std::unique_ptr<Transfer>> active_;
+  std::unordered_map<const Attempt*, Carried> active_;
   std::vector<std::unique_ptr<Transfer>> idle_;
+  std::vector<Result> ready_;
   Clock::time_point next_stall_check_{};
   std::atomic<bool> woken_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<Transport> make_http_transport(const Options& options) {
+std::unique_ptr<RemoteTransport> make_http_transport(const Options& options) {
   return std::make_unique<HttpTransport>(options);
 }
 

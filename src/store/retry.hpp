@@ -1,41 +1,63 @@
-// Internal to store/: the retry policy, apart from every transport.
+// Internal to store/: the retry policy, apart from every transport. What is retried stands in a
+// table of docs/operations.md, too.
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <random>
 
 #include "store/transport.hpp"
 
 namespace faro::store {
 
-/// Whether another attempt may help. Broken connections and server errors pass; a missing or a
-/// changed object, a refusal and an untrusted certificate do not.
-[[nodiscard]] bool retriable(Cause cause) noexcept;
+/// What the policy does about a cause.
+struct Treatment {
+  bool retried = false;
+  bool counts = false;    ///< against Options::attempts, even while the store answers nobody
+  bool outage = false;    ///< a sign that the store may be down: it is asked less
+  double cost = 0;        ///< tokens of the budget
+  RetryCause reported{};  ///< where retried
+};
+[[nodiscard]] Treatment treatment_of(Cause cause) noexcept;
 
-/// The code of the error that a cause ends in.
+/// The code of the error that a cause ends in, and the cause of an error of our own.
 [[nodiscard]] ErrorCode code_of(Cause cause) noexcept;
+[[nodiscard]] Cause cause_of(ErrorCode code) noexcept;
 
 /// The error that a request ends in: URI without secrets, byte range, attempts, last cause.
-[[nodiscard]] Error final_error(const Attempt& attempt, const Failure& failure, unsigned attempts);
+/// \param why the limit that ended it, in words; empty where the cause alone did
+[[nodiscard]] Error final_error(const Attempt& attempt, const Failure& failure, unsigned attempts,
+                                const std::string& why);
 
-/// How often and when a request is tried again.
-class RetryPolicy {
+/// Full jitter: after `tries` failed tries a wait that is uniform between 0 and backoff * 2^tries,
+/// at most 20 s. It keeps the ranks of a job from coming back all at once.
+class Backoff {
  public:
-  explicit RetryPolicy(const Options& options)
-      : attempts_(options.attempts), backoff_(options.backoff), random_(std::random_device{}()) {}
-
-  /// Whether a request that has failed `attempts` times, now by `cause`, is tried again.
-  [[nodiscard]] bool again(Cause cause, unsigned attempts) const noexcept {
-    return attempts < attempts_ && retriable(cause);
-  }
-  /// How long to wait after `attempts` failed tries: uniform between 0 and backoff * 3^attempts, at
-  /// most 20 s. Full jitter keeps the ranks of a job from coming back all at once.
-  [[nodiscard]] std::chrono::steady_clock::duration wait(unsigned attempts);
+  explicit Backoff(double backoff) : backoff_(backoff), random_(std::random_device{}()) {}
+  [[nodiscard]] std::chrono::steady_clock::duration wait(unsigned tries);
 
  private:
-  unsigned attempts_;
   double backoff_;
   std::minstd_rand random_;
+};
+
+/// Whether the store as a whole has stopped answering, and since when.
+class Outage {
+ public:
+  using Clock = std::chrono::steady_clock;
+  void answered(Clock::time_point now) noexcept {
+    last_answer_ = now;
+    since_.reset();
+  }
+  /// An attempt that began at `begun` got no good answer.
+  void failed(Clock::time_point begun) noexcept {
+    if (!since_ && begun >= last_answer_) since_ = begun;
+  }
+  [[nodiscard]] std::optional<Clock::time_point> since() const noexcept { return since_; }
+
+ private:
+  Clock::time_point last_answer_{};
+  std::optional<Clock::time_point> since_;
 };
 
 }  // namespace faro::store

@@ -33,22 +33,25 @@ struct ObjectInfo {
   std::optional<std::uint32_t> crc32c;  ///< of the whole object, where the store keeps one
 };
 
-/// What the ranks of a job tell each other of their store: a store that throttles one is spared by
-/// all. The client counts into it, the exchange's rounds sum it over the ranks. Thread safe.
+/// What the ranks of a job tell each other of their store, so that one that throttles a rank is
+/// spared by all: a mark that rises with every throttling. The exchange's rounds raise it to the
+/// highest of all ranks. Thread safe.
 class Pressure {
  public:
-  void throttled() noexcept { own_.fetch_add(1, std::memory_order_relaxed); }
-  /// Throttlings that this rank has met so far, for the sum.
-  [[nodiscard]] std::uint64_t own() const noexcept { return own_.load(std::memory_order_relaxed); }
-  /// The sum over all ranks of what own() was when they were asked.
-  void set_total(std::uint64_t total) noexcept { total_.store(total, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t total() const noexcept {
-    return total_.load(std::memory_order_relaxed);
+  [[nodiscard]] std::uint64_t mark() const noexcept {
+    return mark_.load(std::memory_order_relaxed);
+  }
+  /// This rank was throttled; the mark that says so.
+  std::uint64_t throttled() noexcept { return mark_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  /// Another rank's mark is `mark`.
+  void raise_to(std::uint64_t mark) noexcept {
+    auto here = mark_.load(std::memory_order_relaxed);
+    while (here < mark && !mark_.compare_exchange_weak(here, mark, std::memory_order_relaxed)) {
+    }
   }
 
  private:
-  std::atomic<std::uint64_t> own_ = 0;
-  std::atomic<std::uint64_t> total_ = 0;
+  std::atomic<std::uint64_t> mark_ = 0;
 };
 
 /// How s3:// URIs become requests. What is empty comes from the environment and the files that
@@ -153,6 +156,8 @@ class Client {
   void poll(std::vector<Completion>& done, std::chrono::milliseconds timeout);
   /// Makes a running or the next poll() return. May be called from any thread.
   void wake();
+  /// The most requests that were allowed in flight so far: the level that was found.
+  [[nodiscard]] std::size_t peak_requests() const noexcept;
   /// Requests queued or in flight.
   [[nodiscard]] std::size_t pending() const noexcept;
   [[nodiscard]] const Counters& counters() const noexcept;

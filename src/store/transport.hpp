@@ -36,6 +36,7 @@ enum class Cause {
 struct Failure {
   Cause cause;
   std::string text;
+  double retry_after = 0;  ///< seconds that the store asks to wait (Retry-After)
 };
 
 /// One attempt. The transport refers to it until it has given its result.
@@ -60,7 +61,9 @@ struct Result {
   std::string text;            ///< a call's answer
   std::uint64_t received = 0;  ///< body bytes, kept or not
   std::uint64_t kept = 0;      ///< of a read: right ones in `into`, from its start, if it failed
-  std::uint32_t crc32c = 0;    ///< of the bytes kept
+  std::uint32_t crc32c = 0;          ///< of the bytes received into `into`, or kept
+  double seconds = 0;                ///< from its start to its end
+  double first_byte = 0;             ///< seconds from its start to the first byte of a body
   std::uint64_t extra_requests = 0;  ///< sent beyond the one that an attempt is
 };
 
@@ -74,12 +77,17 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
 
   virtual void start(const Attempt& attempt) = 0;
-  /// Ends an attempt at once, without a result, and returns what it had received. Nothing writes
-  /// into its memory any more.
-  virtual std::uint64_t cancel(const Attempt& attempt) = 0;
   /// Appends results and returns as soon as there is one, after `timeout`, or after wake().
   virtual void poll(std::vector<Result>& done, std::chrono::milliseconds timeout) = 0;
   virtual void wake() = 0;
+};
+
+/// A transport to another machine, where a second attempt may overtake a first.
+class RemoteTransport : public Transport {
+ public:
+  /// Ends an attempt at once, without a result, and returns what it had received. Nothing writes
+  /// into its memory any more.
+  virtual std::uint64_t cancel(const Attempt& attempt) = 0;
 };
 
 /// Local files, read by a few threads. `notify` is called by those threads after every result.
@@ -87,6 +95,6 @@ class Transport {
                                                              std::function<void()> notify);
 
 /// http://, https:// and s3:// by libcurl's multi interface.
-[[nodiscard]] std::unique_ptr<Transport> make_http_transport(const Options& options);
+[[nodiscard]] std::unique_ptr<RemoteTransport> make_http_transport(const Options& options);
 
 }  // namespace faro::store

@@ -41,6 +41,7 @@ bool has_scheme(std::string_view uri) noexcept {
 Scheme scheme_of(std::string_view uri) noexcept {
   if (!has_scheme(uri) || starts_with_nocase(uri, "file://")) return Scheme::file;
   if (starts_with_nocase(uri, "http://") || is_https(uri)) return Scheme::http;
+  if (starts_with_nocase(uri, "s3://")) return Scheme::s3;
   return Scheme::other;
 }
 
@@ -60,13 +61,14 @@ std::string file_path(std::string_view uri) {
 
 void fail_scheme(const std::string& uri) {
   fail(ErrorCode::invalid_argument,
-       "'{}': no such kind of store; there are file:///path, /path, http:// and https://",
+       "'{}': no such kind of store; there are file:///path, /path, http://, https:// "
+       "and s3://",
        redacted(uri));
 }
 
 std::string redacted(const std::string& uri) {
   std::string out = uri;
-  if (has_scheme(uri) && scheme_of(uri) != Scheme::file) {
+  if (has_scheme(uri) && scheme_of(uri) != Scheme::file && scheme_of(uri) != Scheme::s3) {
     const auto authority = out.find("://") + 3;
     const auto path = std::min(out.find_first_of("/?#", authority), out.size());
     const auto at = out.rfind('@', path);

@@ -7,7 +7,7 @@
 namespace faro::store {
 
 /// Which kind of store a URI belongs to. A plain path is a file.
-enum class Scheme { file, http, other };
+enum class Scheme { file, http, s3, other };
 
 /// The kind of store; scheme names count in any case, as RFC 3986 has them.
 [[nodiscard]] Scheme scheme_of(std::string_view uri) noexcept;

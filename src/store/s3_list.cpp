@@ -1,0 +1,143 @@
+#include "store/s3_list.hpp"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "base/error.hpp"
+#include "store/braces.hpp"
+#include "store/s3/xml.hpp"
+
+namespace faro::store {
+namespace {
+
+constexpr std::string_view wildcards = "*?[";
+constexpr std::size_t most_shards = 10'000'000;  // as many as a brace pattern may name
+
+/// "s3://bucket/a/b" in two.
+struct Place {
+  std::string bucket;  // "s3://bucket"
+  std::string key;     // "a/b"
+
+  explicit Place(const std::string& uri) {
+    const auto slash = uri.find('/', std::string_view("s3://").size());
+    bucket = uri.substr(0, slash);
+    if (slash != uri.npos) key = uri.substr(slash + 1);
+  }
+  [[nodiscard]] std::string uri(const std::string& name) const { return bucket + "/" + name; }
+};
+
+class Lister {
+ public:
+  explicit Lister(const Options& options) : client_(options) {}
+
+  /// All keys that begin with `prefix` and have no '/' after it (`flat`), or all at any depth.
+  std::vector<std::string> keys(const Place& place, const std::string& prefix, bool flat) {
+    std::vector<std::string> out;
+    std::string token;
+    do {
+      auto listing = page(place, prefix, flat, 1000, token);
+      for (auto& object : listing.objects) out.push_back(std::move(object.key));
+      check(out.size() <= most_shards, ErrorCode::invalid_argument,
+            "{} has more than {} objects: name fewer", redacted(place.uri(prefix)), most_shards);
+      check(listing.next.empty() || listing.next != token, ErrorCode::network,
+            "{}: the store's listing comes to no end (its continuation token repeats)",
+            redacted(place.uri(prefix)));
+      token = std::move(listing.next);
+    } while (!token.empty());
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+
+  /// Whether there is a key that begins with `prefix`; `exact`: whether it is one.
+  bool any(const Place& place, const std::string& prefix, bool exact) {
+    // The exact key sorts before all that it begins.
+    const auto listing = page(place, prefix, false, 1, "");
+    return !listing.objects.empty() && (!exact || listing.objects.front().key == prefix);
+  }
+
+ private:
+  s3::Listing page(const Place& place, const std::string& prefix, bool flat, unsigned keys,
+                   const std::string& token) {
+    Call call;
+    call.uri = place.bucket;
+    call.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", prefix}};
+    call.query.emplace_back("max-keys", std::to_string(keys));
+    if (flat) call.query.emplace_back("delimiter", "/");
+    if (!token.empty()) call.query.emplace_back("continuation-token", token);
+    client_.call(0, std::move(call));
+    std::vector<Completion> done;
+    while (done.empty()) client_.poll(done, std::chrono::seconds(1));
+    if (done.front().error) throw *done.front().error;
+    auto listing = s3::parse_listing(done.front().text);
+    if (keys == 1) listing.next.clear();
+    return listing;
+  }
+
+  Client client_;
+};
+
+bool is_hidden(const std::string& key) {
+  return key.substr(key.rfind('/') + 1).starts_with('.');
+}
+
+void list_directory(Lister& lister, const Place& place, std::string prefix,
+                    const std::string& suffix, std::vector<std::string>& shards) {
+  if (!prefix.empty() && !prefix.ends_with('/')) prefix += '/';
+  const auto before = shards.size();
+  for (const auto& key : lister.keys(place, prefix, true)) {
+    // Some tools make an empty object for the directory itself.
+    if (!key.ends_with('/') && !is_hidden(key) && key.ends_with(suffix)) {
+      shards.push_back(place.uri(key));
+    }
+  }
+  check(shards.size() > before, ErrorCode::not_found, "{} has no objects{}",
+        redacted(place.uri(prefix)), suffix.empty() ? "" : fmt::format(" that end in {}", suffix));
+}
+
+void list_glob(Lister& lister, const Place& place, std::vector<std::string>& shards) {
+  const auto wild = place.key.find_first_of(wildcards);
+  const bool flat = place.key.find('/', wild) == place.key.npos;
+  const auto before = shards.size();
+  for (const auto& key : lister.keys(place, place.key.substr(0, wild), flat)) {
+    if (fnmatch(place.key.c_str(), key.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0) {
+      shards.push_back(place.uri(key));
+    }
+  }
+  check(shards.size() > before, ErrorCode::not_found, "{} matches no object",
+        redacted(place.uri(place.key)));
+}
+
+/// A name without braces.
+void expand_one(Lister& lister, const Place& place, const std::string& suffix,
+                std::vector<std::string>& shards) {
+  if (place.key.empty() || place.key.ends_with('/')) {
+    list_directory(lister, place, place.key, suffix, shards);
+  } else if (lister.any(place, place.key, true)) {
+    shards.push_back(place.uri(place.key));
+  } else if (place.key.find_first_of(wildcards) != place.key.npos) {
+    list_glob(lister, place, shards);
+  } else {
+    check(lister.any(place, place.key + "/", false), ErrorCode::not_found,
+          "{}: no such object, and none under it", redacted(place.uri(place.key)));
+    list_directory(lister, place, place.key, suffix, shards);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> expand_s3(const std::string& data, const std::string& suffix,
+                                   const Options& options) {
+  const auto names = expand_braces(data);
+  const bool listed = names.size() == 1 || data.find_first_of(wildcards) != data.npos ||
+                      names.front().ends_with('/');
+  // A pattern may name millions of shards; one that is missing shows when its size is asked for.
+  if (!listed) return names;
+  std::vector<std::string> shards;
+  Lister lister(options);
+  for (const auto& name : names) expand_one(lister, Place(name), suffix, shards);
+  return shards;
+}
+
+}  // namespace faro::store
