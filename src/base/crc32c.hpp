@@ -11,4 +11,9 @@ namespace faro {
 [[nodiscard]] std::uint32_t crc32c(std::span<const std::byte> bytes,
                                    std::uint32_t crc = 0) noexcept;
 
+/// The CRC32C of A followed by B, from A's, B's and the bytes of B, which nobody needs to see
+/// again: crc_a times x^(8 length_b), plus crc_b, as zlib's crc32_combine. Under a microsecond.
+[[nodiscard]] std::uint32_t crc32c_combine(std::uint32_t crc_a, std::uint32_t crc_b,
+                                           std::uint64_t length_b) noexcept;
+
 }  // namespace faro

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,39 @@ TEST(Crc32c, ContinuesOverPieces) {
     const auto first = crc32c(bytes(std::string_view(text).substr(0, cut)));
     EXPECT_EQ(crc32c(bytes(std::string_view(text).substr(cut)), first), crc32c(bytes(text)));
   }
+}
+
+TEST(Crc32c, CombinesAnyTwoPieces) {
+  std::string text(70'000, '\0');
+  std::minstd_rand random(1);
+  for (auto& c : text) c = static_cast<char>(random() >> 8);
+  const auto whole = crc32c(bytes(text));
+  for (std::size_t cut = 0; cut <= text.size(); cut += cut < 300 ? 1 : 997) {
+    const auto a = bytes(text).first(cut), b = bytes(text).subspan(cut);
+    EXPECT_EQ(crc32c_combine(crc32c(a), crc32c(b), b.size()), whole) << cut;
+  }
+}
+
+TEST(Crc32c, CombinesInAnyGrouping) {
+  const auto a = crc32c(bytes("the quick")), b = crc32c(bytes(" brown")), c = crc32c(bytes(" fox"));
+  const auto whole = crc32c(bytes("the quick brown fox"));
+  EXPECT_EQ(crc32c_combine(crc32c_combine(a, b, 6), c, 4), whole);
+  EXPECT_EQ(crc32c_combine(a, crc32c_combine(b, c, 4), 10), whole);
+}
+
+TEST(Crc32c, CombinesLengthsThatNoMemoryHolds) {
+  // Twice 2^40 zeros behind a message are 2^41 of them, and a length's bits are all used.
+  const auto message = crc32c(bytes("faro"));
+  const auto zeros = [](unsigned k) {  // CRC of 2^k zeros, by doubling
+    auto crc = crc32c(std::as_bytes(std::span("", 1)));
+    for (unsigned i = 0; i < k; ++i) crc = crc32c_combine(crc, crc, std::uint64_t{1} << i);
+    return crc;
+  };
+  const auto length = std::uint64_t{1} << 40;
+  EXPECT_EQ(crc32c_combine(crc32c_combine(message, zeros(40), length), zeros(40), length),
+            crc32c_combine(message, zeros(41), 2 * length));
+  EXPECT_EQ(zeros(16), crc32c(bytes(std::string(65'536, '\0'))));
+  EXPECT_NE(crc32c_combine(message, 0, std::uint64_t{1} << 63), crc32c_combine(message, 0, 0));
 }
 
 TEST(Checked, OverflowIsAnError) {

@@ -1,0 +1,99 @@
+#include "store/hedge.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+namespace faro::store {
+namespace {
+
+constexpr std::uint64_t size = 8 << 20;
+
+TEST(Hedging, KnowsNothingOfSizesThatItHasNotSeen) {
+  Hedging hedging;
+  for (int i = 0; i < 19; ++i) hedging.finished(size, 1);
+  EXPECT_FALSE(hedging.patience(size));
+  hedging.finished(size, 1);
+  ASSERT_TRUE(hedging.patience(size));
+  EXPECT_TRUE(hedging.patience(2 * size - 1));
+  EXPECT_FALSE(hedging.patience(2 * size));
+  EXPECT_FALSE(hedging.patience(size - 1));
+  EXPECT_FALSE(hedging.patience(0));
+  EXPECT_FALSE(hedging.patience(UINT64_MAX));
+}
+
+TEST(Hedging, WaitsTwiceTheMedianWhereAllAreAlike) {
+  Hedging hedging;
+  for (int i = 0; i < 300; ++i) hedging.finished(size, 0.3);
+  EXPECT_NEAR(*hedging.patience(size), 0.6, 1e-6);
+}
+
+TEST(Hedging, WaitsForTheSlowestTwentiethWhereTheyDiffer) {
+  Hedging hedging;
+  std::minstd_rand random(1);
+  std::exponential_distribution<> seconds(10);  // median 0.069, 95 % below 0.3
+  for (int i = 0; i < 10'000; ++i) hedging.finished(size, seconds(random));
+  EXPECT_GE(*hedging.patience(size), 0.2);
+  EXPECT_LE(*hedging.patience(size), 0.45);
+}
+
+TEST(Hedging, AFewSlowRequestsDoNotTeachPatience) {
+  Hedging hedging;
+  std::minstd_rand random(2);
+  for (int i = 0; i < 100'000; ++i) {
+    hedging.finished(size, random() % 100 == 0 ? 30.0 : 0.3);
+    if (const auto patience = hedging.patience(size)) {
+      ASSERT_NEAR(*patience, 0.6, 1e-6) << i;
+    }
+  }
+}
+
+TEST(Hedging, ForgetsHowTheStoreWas) {
+  Hedging hedging;
+  for (int i = 0; i < 1000; ++i) hedging.finished(size, 3);
+  for (int i = 0; i < 256 + 8; ++i) hedging.finished(size, 0.1);
+  EXPECT_NEAR(*hedging.patience(size), 0.2, 1e-6);
+}
+
+TEST(Hedging, TwoOfAHundredAtMost) {
+  Hedging hedging;
+  std::uint64_t hedges = 0;
+  for (std::uint64_t requests = 1; requests <= 10'000; ++requests) {
+    hedging.started();
+    while (hedging.allowed()) {
+      hedging.hedged();
+      ++hedges;
+    }
+    ASSERT_LE(hedges * 50, requests + hedges);
+  }
+  EXPECT_EQ(hedges, 204U);  // 204 / 10,204
+}
+
+// As the client does it: ordinary noise leaves the budget to the requests that need it.
+TEST(Hedging, NoiseDoesNotUseUpTheBudget) {
+  Hedging hedging;
+  std::mt19937 random(3);
+  std::normal_distribution<> noise(0.3, 0.06);
+  int slow = 0, raced = 0, in_vain = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    hedging.started();
+    const bool is_slow = random() % 100 == 0;
+    const double seconds = is_slow ? 30 : std::max(noise(random), 0.01);
+    const auto patience = hedging.patience(size);
+    slow += is_slow ? 1 : 0;
+    if (patience && seconds > *patience && hedging.allowed()) {
+      hedging.hedged();
+      ++(is_slow ? raced : in_vain);
+      hedging.finished(size, noise(random));
+    } else {
+      hedging.finished(size, seconds);
+    }
+  }
+  EXPECT_GE(raced, slow - 3);
+  EXPECT_LE(in_vain, 20);
+}
+
+}  // namespace
+}  // namespace faro::store
