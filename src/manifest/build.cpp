@@ -8,6 +8,7 @@
 #include <queue>
 #include <thread>
 
+#include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "comm/comm.hpp"
 #include "manifest/bytes.hpp"
@@ -32,8 +33,8 @@ std::vector<std::string> list_shards(const Config& config, const format::Spec& s
   std::vector<std::byte> bytes;
   comm::together(comm, [&] {
     if (comm.rank() != 0) return;
-    const auto uris = store::expand(config.data, format::listing_suffix(spec),
-                                    store_options(config, comm));
+    const auto uris =
+        store::expand(config.data, format::listing_suffix(spec), store_options(config, comm));
     check(!uris.empty(), ErrorCode::not_found, "no shards in {}", store::redacted(config.data));
     check(uris.size() < UINT32_MAX, ErrorCode::invalid_argument, "{} shards in {}", uris.size(),
           store::redacted(config.data));
@@ -49,9 +50,12 @@ std::vector<std::string> list_shards(const Config& config, const format::Spec& s
   return uris;
 }
 
+/// CRC32C of whole shards, of those whose store keeps one.
+using StoreSums = std::vector<std::optional<std::uint32_t>>;
+
 /// Asks size and ETag of every size()-th shard from this rank's number on.
-void ask_sizes(std::vector<Shard>& shards, const Config& config, const comm::Communicator& comm,
-               IndexCost& cost) {
+void ask_sizes(std::vector<Shard>& shards, StoreSums& sums, const Config& config,
+               const comm::Communicator& comm, IndexCost& cost) {
   store::Client client(store_options(config, comm));
   const auto ranks = static_cast<std::uint64_t>(comm.size());
   std::uint64_t next = static_cast<std::uint64_t>(comm.rank());
@@ -67,24 +71,28 @@ void ask_sizes(std::vector<Shard>& shards, const Config& config, const comm::Com
       if (completion.error) throw *completion.error;
       shards[completion.id].size = completion.info.size;
       shards[completion.id].etag = std::move(completion.info.etag);
+      sums[completion.id] = completion.info.crc32c;
     }
   }
   cost.requests += client.counters().requests;
 }
 
 /// The shards as they are now; the same on all ranks.
-std::vector<Shard> stat_shards(std::vector<std::string> uris, const Config& config,
+std::vector<Shard> stat_shards(std::vector<std::string> uris, StoreSums& sums, const Config& config,
                                comm::Communicator& comm, IndexCost& cost) {
   std::vector<Shard> shards;
+  sums.assign(uris.size(), std::nullopt);
   comm::together(comm, [&] {
     for (auto& uri : uris) shards.push_back({std::move(uri), 0, {}});
-    ask_sizes(shards, config, comm, cost);
+    ask_sizes(shards, sums, config, comm, cost);
   });
   const auto ranks = static_cast<std::size_t>(comm.size());
   ByteWriter out;
   for (auto i = static_cast<std::size_t>(comm.rank()); i < shards.size(); i += ranks) {
     out.value(shards[i].size);
     out.text(shards[i].etag);
+    out.value<std::uint8_t>(sums[i].has_value());
+    out.value(sums[i].value_or(0));
   }
   const auto parts = comm.gather(out.take(), 0);
   ByteWriter whole;
@@ -97,6 +105,9 @@ std::vector<Shard> stat_shards(std::vector<std::string> uris, const Config& conf
     for (std::size_t i = rank; i < shards.size(); i += ranks) {
       shards[i].size = answers.value<std::uint64_t>();
       shards[i].etag = answers.text();
+      const bool known = answers.value<std::uint8_t>() != 0;
+      const auto sum = answers.value<std::uint32_t>();
+      if (known) sums[i] = sum;
     }
   }
   return shards;
@@ -157,6 +168,26 @@ RankScan::Result scan_share(RankScan::Plan plan, comm::Communicator& comm,
   return result;
 }
 
+/// What was read of a shard must be what its writer gave the store, where the store remembers.
+/// \param blocks whole shards' blocks
+void check_store_sums(std::vector<Block> blocks, const std::vector<Shard>& shards,
+                      const StoreSums& sums) {
+  std::ranges::sort(blocks, {}, [](const Block& b) { return std::pair(b.shard, b.offset); });
+  for (std::size_t i = 0; i < blocks.size();) {
+    const auto shard = blocks[i].shard;
+    std::uint32_t sum = 0;
+    std::uint64_t bytes = 0;
+    for (; i < blocks.size() && blocks[i].shard == shard; ++i) {
+      if ((blocks[i].flags & Block::has_crc) == 0) continue;
+      sum = crc32c_combine(sum, blocks[i].crc32c, blocks[i].length);
+      bytes += blocks[i].length;
+    }
+    check(!sums[shard] || bytes != shards[shard].size || sum == *sums[shard], ErrorCode::corrupt,
+          "{}: its bytes have the CRC32C {:08x}, but its store says {:08x}: upload it again",
+          store::redacted(shards[shard].uri), sum, sums[shard].value_or(0));
+  }
+}
+
 /// Rank 0's: all ranks' blocks in the data set's order, with their samples numbered.
 void join_parts(const std::vector<std::vector<std::byte>>& parts, Manifest& manifest) {
   for (const auto& part : parts) {
@@ -190,7 +221,8 @@ Manifest build(const Config& config, comm::Communicator& comm, IndexCost* cost,
     manifest.format = format::resolve(given, uris.front());
     plan.format = format::make_format(manifest.format);
   });
-  manifest.shards = stat_shards(std::move(uris), config, comm, spent);
+  StoreSums sums;
+  manifest.shards = stat_shards(std::move(uris), sums, config, comm, spent);
   plan.shards = manifest.shards;
   plan.mine = share_of(manifest.shards, comm);
   plan.target = block_target(config, manifest.shards);
@@ -198,6 +230,7 @@ Manifest build(const Config& config, comm::Communicator& comm, IndexCost* cost,
   plan.largest_request = config.request_size;
   plan.store = store_options(config, comm);
   const auto mine = scan_share(std::move(plan), comm, progress);
+  comm::together(comm, [&] { check_store_sums(mine.blocks, manifest.shards, sums); });
 
   ByteWriter out;
   out.array(std::span<const Block>(mine.blocks));
