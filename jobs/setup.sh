@@ -10,7 +10,7 @@ Installs what is missing of what faro is built with. As root on Debian or Ubuntu
 otherwise it prints what to install and ends with code 1. Where nothing is missing it ends at once
 and needs no network.
 
-  --tests   also what the tests need: GoogleTest, a web server, clang, Python
+  --tests   also what the tests need: GoogleTest, a web and an S3 server, clang, Python
   --check   install nothing, only say what is missing
 EOF
 }
@@ -26,7 +26,8 @@ build=(
 )
 tests=(
   libgtest-dev ccache make
-  nginx-light openssl                # HTTP(S) servers on this machine
+  nginx-light libnginx-mod-http-lua openssl  # HTTP(S) servers on this machine
+  ceph-mon ceph-osd radosgw          # an S3 server, too
   clang libclang-rt-14-dev           # libFuzzer
   python3 python3-h5py               # other readers of what faro writes
 )

@@ -1,5 +1,6 @@
-"""Servers that the tests read from: nginx, plain and TLS, and tests/store/fault_server.py, which
-misbehaves on purpose."""
+"""Servers that the tests read from: nginx, plain and TLS; Ceph's radosgw, an S3 server; and
+tests/store/fault_server.py, which misbehaves on purpose."""
+import json
 import os
 import re
 import shutil
@@ -7,8 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+import unittest
+import urllib.parse
+import urllib.request
 
 from support import ROOT
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import radosgw  # noqa: E402
+from s3_client import S3  # noqa: E402
 
 # A server must not outlive its test, however that ends.
 WITH_ME = ["setpriv", "--pdeathsig", "KILL", "--"]
@@ -37,9 +45,27 @@ def certificate(key, cert):
 class Nginx:
     """Serves the folder `data` of its directory. One process; every answer is logged."""
 
-    CONF = """daemon off; master_process off; pid logs/nginx.pid;
+    MODULES = "/usr/lib/nginx/modules"  # libnginx-mod-http-lua's
+    LUA = os.path.exists(MODULES + "/ngx_http_lua_module.so")
+    LOAD = f"""load_module {MODULES}/ndk_http_module.so;
+load_module {MODULES}/ngx_http_lua_module.so;
+"""
+    # See shaped().
+    SHAPES = """
+    location ~ ^/shaped/(?<share>\\d+)/(?<delay>\\d+)/(?<slow>\\d+)/(?<rate>\\w+)/(?<rest>.*)$ {
+      alias data/$rest; limit_rate $rate; sendfile_max_chunk 256k;
+      access_by_lua_block {
+        requests = (requests or 0) + 1
+        local wait = tonumber(ngx.var.delay)
+        if requests % 100 == 99 then wait = wait + tonumber(ngx.var.slow) end
+        if wait > 0 then ngx.sleep(wait / 1000) end
+        if math.random(100) <= tonumber(ngx.var.share) then return ngx.exit(503) end
+      }
+    }"""
+    CONF = """{load}daemon off; master_process off; pid logs/nginx.pid;
 events {{ worker_connections 1024; }}
 http {{
+  {seed}
   log_format ranges '$request_method $uri $status $http_range';
   access_log logs/access.log ranges; sendfile on; tcp_nopush on; keepalive_requests 1000000;
   client_body_temp_path tmp/b; proxy_temp_path tmp/p; fastcgi_temp_path tmp/f;
@@ -47,7 +73,7 @@ http {{
   ssl_certificate srv.pem; ssl_certificate_key srv.key;
   root data;
   server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; location /denied/ {{ deny all; }}
-    location /slow/ {{ alias data/set/; sendfile off; limit_rate 128k; }} }}
+    location /slow/ {{ alias data/set/; sendfile off; limit_rate 128k; }}{shapes} }}
 }}
 """
 
@@ -63,22 +89,43 @@ http {{
         nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
         if nginx is None:
             raise RuntimeError("no nginx: it is package nginx-light (jobs/setup.sh --tests)")
+        self.program, self.process = nginx, None
+        test_class.addClassCleanup(self.stop)
         for _ in range(5):  # another process may take a free port first
-            plain, tls = free_port(), free_port()
+            self.plain, self.tls = free_port(), free_port()
             with open(os.path.join(folder, "conf", "nginx.conf"), "w", encoding="utf-8") as file:
-                file.write(self.CONF.format(plain=plain, tls=tls))
-            process = subprocess.Popen(
-                [*WITH_ME, nginx, "-p", folder, "-c", "conf/nginx.conf", "-e", "logs/error.log"],
-                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            while process.poll() is None and not (listening(plain) and listening(tls)):
-                time.sleep(0.02)
-            if process.poll() is None:
+                file.write(self.CONF.format(
+                    plain=self.plain, tls=self.tls, load=self.LOAD if self.LUA else "",
+                    seed="init_by_lua_block { math.randomseed(7) }" if self.LUA else "",
+                    shapes=self.SHAPES if self.LUA else ""))
+            if self.start():
                 break
         else:
             raise RuntimeError(f"nginx does not start: see {folder}/logs/error.log")
-        test_class.addClassCleanup(process.wait)
-        test_class.addClassCleanup(process.kill)
-        self.http, self.https = f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}"
+        self.http = f"http://127.0.0.1:{self.plain}"
+        self.https = f"https://127.0.0.1:{self.tls}"
+
+    def start(self):
+        """On the same ports as ever; whether it listens."""
+        self.process = subprocess.Popen(
+            [*WITH_ME, self.program, "-p", self.folder, "-c", "conf/nginx.conf", "-e",
+             "logs/error.log"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while self.process.poll() is None and not (listening(self.plain) and listening(self.tls)):
+            time.sleep(0.02)
+        return self.process.poll() is None
+
+    def stop(self):
+        """At once: its connections are reset."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def shaped(self, errors=0, delay=0, slow=0, rate="0"):
+        """Its URI as another store: errors in 100 requests are answered 503; delay ms to the first
+        byte; slow ms more for every 100th request; rate bytes/s of a request ("30m"), 0: no limit."""
+        if not self.LUA:
+            raise unittest.SkipTest("no Lua in nginx: it is package libnginx-mod-http-lua")
+        return f"{self.http}/shaped/{errors}/{delay}/{slow}/{rate}"
 
     def mark(self):
         """Where the log ends now: nginx writes a line when an answer is out."""
@@ -104,7 +151,7 @@ http {{
 
 
 class FaultServer:
-    """uri(MODE): what tests/store/fault_server.py answers in that mode; 1 MiB without a format."""
+    """uri(SPEC): what tests/store/fault_server.py answers so; 1 MiB without a format."""
 
     SIZE = 1 << 20
 
@@ -114,7 +161,64 @@ class FaultServer:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for close in (process.wait, process.kill, process.stdin.close, process.stdout.close):
             test_class.addClassCleanup(close)
-        self.port = int(process.stdout.readline())
+        self.ports = json.loads(process.stdout.readline())
+        self.port = self.ports["http"]
 
-    def uri(self, mode):
-        return f"http://127.0.0.1:{self.port}/{mode}/shard.bin"
+    def endpoint(self, port="http"):
+        """port: http, other, https, wrong_name, expired, self_signed."""
+        scheme = "http" if port in ("http", "other") else "https"
+        return f"{scheme}://127.0.0.{2 if port == 'other' else 1}:{self.ports[port]}"
+
+    def uri(self, spec, name="shard.bin"):
+        return f"{self.endpoint()}/{spec}/{name}"
+
+    def s3(self, spec, name="shard.bin"):
+        return f"s3://store/{spec}/{name}"
+
+    def control(self, path):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{self.ports['control']}{path}", timeout=20) as answer:
+            return json.load(answer)
+
+    def log(self, key=None):
+        """The requests of /SPEC/NAME so far: see record() of fault_server.py."""
+        return self.control("/log" + (f"?key={urllib.parse.quote(key)}" if key else ""))
+
+    def outage(self, seconds):
+        self.control(f"/outage?seconds={seconds}")
+
+
+class Radosgw(S3):
+    """Ceph's S3 server, with a bucket "bucket"; see radosgw.py. Skips where it is not installed."""
+
+    def __init__(self, test_class, folder):
+        if not radosgw.installed():
+            raise unittest.SkipTest("no radosgw here: packages ceph-mon, ceph-osd and radosgw "
+                                    "(jobs/setup.sh --tests)")
+        self.folder = folder
+        process = subprocess.Popen(
+            [*WITH_ME, sys.executable, os.path.join(ROOT, "tests/support/radosgw.py"), folder],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for close in (process.wait, process.stdin.close, process.stdout.close):
+            test_class.addClassCleanup(close)
+        ports = process.stdout.readline().split()
+        if len(ports) != 2:
+            raise RuntimeError(f"radosgw does not start: see {folder}/log")
+        super().__init__(f"http://127.0.0.1:{ports[0]}", radosgw.KEY, radosgw.SECRET,
+                         ca=os.path.join(folder, "ca.pem"))
+        self.https = f"https://127.0.0.1:{ports[1]}"
+        self.bucket("bucket")
+
+
+def aws(endpoint=None, key=radosgw.KEY, secret=radosgw.SECRET, token=None, **more):
+    """An environment that tells AWS's tools, and nothing of this machine's own settings. With
+    key=None there are no credentials in it."""
+    said = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "us-east-1"}
+    if endpoint:
+        said["AWS_ENDPOINT_URL"] = endpoint
+    if key:
+        said.update(AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY=secret)
+    if token:
+        said["AWS_SESSION_TOKEN"] = token
+    return {**said, **more}

@@ -1,208 +1,297 @@
 #!/usr/bin/env python3
-"""A scripted HTTP server that misbehaves on purpose, for the tests of store/.
+"""A scripted HTTP and S3 server that misbehaves on purpose, for the tests.
 
-GET or HEAD /MODE/NAME answers as MODE says (see MODES below); NAME only tells apart the counters of
-different tests. HEAD /count/MODE/NAME tells, as its Content-Length, how many requests /MODE/NAME
-has had; /connections how many connections were made. Prints its port, then serves until it is
-killed or its standard input closes.
+/SPEC/NAME, or s3://store/SPEC/NAME in path style, is an object of 1 MiB (data() of fault_store.py)
+that also takes uploads. SPEC says what goes wrong, NAME tells tests apart:
+
+    SPEC   = clause ; clause ...       the clause of the request's kind, else the one without kind,
+    clause = [KIND :] STEP , STEP ...  else ok; KIND: head get put part init complete abort delete
+                                       list (whose SPEC/NAME is the prefix)
+    STEP   = NAME [= ARGUMENT]         see STEPS of fault_steps.py
+
+The first time that a request (method, path, query, last byte of its range) comes it meets the first
+step, then the second one, and so on; the last one stays. "s503,s503,ok" is well at the third try;
+"cut=1000,ok" ends after 1000 bytes of a body and answers well when asked for the rest, or again.
+
+Prints one line of JSON: the ports of "http", "other" (the same on 127.0.0.2), "https" (by the
+certificate "ca"), "wrong_name", "expired", "self_signed" (the same with certificates that a client
+must refuse) and "control"; serves until its standard input closes. As a proxy it answers requests
+for http:// itself and tunnels for https://. GET on the control port answers JSON:
+
+    /log?key=/SPEC/NAME    requests of it so far, oldest first: see Exchange.record()
+    /log                   all requests
+    /connections           connections made so far
+    /outage?seconds=S      no port but this one listens for S s, and all connections are reset
 """
 import collections
+import contextlib
+import json
 import os
 import re
-import socketserver
+import select
+import socket
+import ssl
+import struct
+import subprocess
 import sys
+import tempfile
 import threading
 import time
+import urllib.parse
 
-SIZE = 1 << 20
-DATA = bytes((i * 7 + (i >> 8) * 13) % 251 for i in range(SIZE))
-ETAG = '"v1"'
+import fault_steps
+from fault_store import BUCKET
 
 lock = threading.Lock()
-counts = collections.Counter()
-connections = 0
+log = []
+turns = collections.Counter()
+connections = 0  # of the ports that misbehave
+ports = {}
 
 
 class Close(Exception):
     """Ends the connection."""
 
 
-class Handler(socketserver.StreamRequestHandler):
-    disable_nagle_algorithm = True  # head and body are written apart
+class Exchange:
+    """One request and what is sent for it."""
 
-    def handle(self):
-        global connections
-        with lock:
-            connections += 1
-        try:
-            while self.one():
-                pass
-        except (Close, OSError):
-            pass
-
-    def one(self):
-        line = self.rfile.readline().decode()
-        if not line.strip():
-            return False
-        self.method, path, _ = line.split(" ", 2)
-        self.headers = {}
-        while True:
-            header = self.rfile.readline().decode().strip()
-            if not header:
-                break
-            name, value = header.split(":", 1)
-            self.headers[name.lower()] = value.strip()
-        match = re.match(r"bytes=(\d+)-(\d+)$", self.headers.get("range", ""))
+    def __init__(self, connection, method, target, headers, body):
+        self.connection, self.method, self.headers, self.body = connection, method, headers, body
+        url = urllib.parse.urlsplit(target)
+        self.proxied, self.port = bool(url.scheme), connection.port
+        self.tls, self.ports = connection.tls, ports
+        self.path = urllib.parse.unquote(url.path)
+        self.query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
+        self.kind = self.find_kind()
+        self.key = self.path
+        if self.path == f"/{BUCKET}" or self.path.startswith(f"/{BUCKET}/"):
+            self.key = self.path[len(BUCKET) + 1:]
+        if self.kind == "list":
+            self.key = "/" + self.query.get("prefix", "")
+        match = re.match(r"bytes=(\d+)-(\d+)$", headers.get("range", ""))
         self.range = (int(match[1]), int(match[2])) if match else None
-        if path == "/connections":
-            self.send(200, {"Content-Length": connections})
-            return True
-        if path.startswith("/count/"):
-            with lock:
-                count = counts[path[len("/count"):]]
-            self.send(200, {"Content-Length": count})
-            return True
+        question = (method, url.path, url.query, self.range and self.range[1])
         with lock:
-            counts[path] += 1
-            self.nth = counts[path]
-        MODES[path.split("/")[1]](self)
-        return True
+            self.nth, self.total = turns[question], turns[self.key]
+            turns[question] += 1
+            turns[self.key] += 1
+            log.append(self.record())
+
+    def find_kind(self):
+        query = self.query
+        if self.method in ("HEAD", "GET"):
+            return "list" if "list-type" in query else self.method.lower()
+        if self.method == "POST":
+            return "init" if "uploads" in query else "complete"
+        if self.method == "DELETE":
+            return "abort" if "uploadId" in query else "delete"
+        return "part" if "partNumber" in query else "put"
+
+    def record(self):
+        return {"method": self.method, "kind": self.kind, "key": self.key, "port": self.port,
+                "range": self.headers.get("range", ""), "query": self.query,
+                "proxied": self.proxied, "bytes": len(self.body), "headers": self.headers,
+                "connection": self.connection.number, "time": time.monotonic()}
+
+    def step(self):
+        """The step that it meets: its name and argument."""
+        clauses = {}
+        for clause in self.key.split("/")[1].split(";"):
+            kind, colon, steps = clause.rpartition(":")
+            clauses[kind if colon else ""] = steps.split(",")
+        steps = clauses.get(self.kind) or clauses.get("") or ["ok"]
+        name, _, argument = steps[min(self.nth, len(steps) - 1)].partition("=")
+        return name, argument
 
     def send(self, status, headers, body=b""):
-        head = f"HTTP/1.1 {status} X\r\n"
-        head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.wfile.write(head.encode() + b"\r\n")
-        if self.method != "HEAD":
-            self.wfile.write(body)
+        self.write(self.head(status, headers) + (b"" if self.method == "HEAD" else body))
 
-    def good(self, status=None, body=None, **changes):
-        """The right answer, with changes: header_name='value', or None to leave it out."""
-        first, last = self.range or (0, SIZE - 1)
-        last = min(last, SIZE - 1)
-        if body is None:
-            body = DATA[first:last + 1]
-        headers = {"ETag": ETAG, "Content-Length": len(body)}
-        if self.range:
-            headers["Content-Range"] = f"bytes {first}-{last}/{SIZE}"
-        for name, value in changes.items():
-            headers[name.replace("_", "-")] = value
-        headers = {name: value for name, value in headers.items() if value is not None}
-        self.send(status or (206 if self.range else 200), headers, body)
+    def head(self, status, headers):
+        lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers.items())]
+        return "".join(line + "\r\n" for line in lines).encode() + b"\r\n"
 
-    def status(self, code, body=b"<html>no</html>", **headers):
-        self.send(code, {"Content-Length": len(body), **headers}, body)
+    def write(self, data):
+        self.connection.socket.sendall(data)
 
-    def length(self):
-        return self.range[1] - self.range[0] + 1 if self.range else SIZE
-
-    def close_mid(self):
-        self.good(body=DATA[:self.length() // 2], Content_Length=self.length())
-        raise Close
-
-    def chunked(self, extra):
-        body = DATA[self.range[0]:self.range[1] + 1] + b"x" * extra
-        body = body[:len(body) + min(extra, 0)]
-        half = len(body) // 2
-        parts = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (body[:half], body[half:]))
-        self.good(body=parts + b"0\r\n\r\n", Content_Length=None, Transfer_Encoding="chunked")
-
-    def flaky(self, code, times):
-        self.status(code) if self.nth <= times else self.good()
-
-    def stall(self, sent):
-        if sent:
-            self.good(body=DATA[:sent], Content_Length=self.length())
-        time.sleep(20)
-        raise Close
-
-    def trickle(self):
-        body = DATA[self.range[0]:self.range[1] + 1]
-        self.good(body=b"", Content_Length=len(body))
-        for i in range(10):
-            step = -(-len(body) // 10)
-            self.wfile.write(body[i * step:(i + 1) * step])
-            time.sleep(0.1)
-
-    def check_match(self):
-        wanted = self.headers.get("if-match", ETAG)
-        self.good() if wanted == ETAG else self.status(412)
-
-    def head_refused(self, code):
-        self.status(code) if self.method == "HEAD" else self.good()
-
-    def redirect(self, where):
-        self.status(302, Location=where)
-
-    def garbage(self):
-        self.wfile.write(b"\x00\xffnot HTTP\r\n\r\n")
+    def close(self):
         raise Close
 
     def reset(self):
+        """Ends the connection by RST, once the client has had time to read what was sent."""
+        time.sleep(0.05)
+        self.connection.reset_at_close()
         raise Close
 
-    def empty_object(self):
-        if self.method == "HEAD":
-            self.status(405)
-        else:
-            self.send(416, {"Content-Length": 0, "Content-Range": "bytes */0"})
+    def hold(self, seconds=60):
+        """Says nothing until the client gives up."""
+        select.select([self.connection.socket], [], [], seconds)
+        raise Close
 
 
-H = Handler
-MODES = {
-    "ok": H.good,
-    "match": H.check_match,
-    "s401": lambda h: h.status(401),
-    "s403": lambda h: h.status(403),
-    "s404": lambda h: h.status(404),
-    "s416": lambda h: h.status(416, Content_Range=f"bytes */{SIZE}"),
-    "s500": lambda h: h.status(500),
-    "s503": lambda h: h.status(503),
-    "s400": lambda h: h.status(400),
-    "flaky503": lambda h: h.flaky(503, 2),
-    "flaky429": lambda h: h.flaky(429, 1),
-    "flaky408": lambda h: h.flaky(408, 1),
-    "close_mid": H.close_mid,
-    "close_once": lambda h: h.close_mid() if h.nth == 1 else h.good(),
-    "reset": H.reset,
-    "reset_once": lambda h: h.reset() if h.nth == 1 else h.good(),
-    "garbage": H.garbage,
-    "longer": lambda h: h.good(body=DATA[:h.length() + 100]),
-    "longer_chunked": lambda h: h.chunked(100),
-    "exact_chunked": lambda h: h.chunked(0),
-    "shorter_chunked": lambda h: h.chunked(-10),
-    "shorter": lambda h: h.good(body=DATA[:h.length() - 10]),
-    "wrong_range": lambda h: h.good(Content_Range=f"bytes 7-{h.length() + 6}/{SIZE}"),
-    "no_range": lambda h: h.good(Content_Range=None),
-    "bad_range": lambda h: h.good(Content_Range="bytes 9999999999999999999999-1/x"),
-    "wrong_total": lambda h: h.good(Content_Range=f"bytes {h.range[0]}-{h.range[1]}/{SIZE + 1}"),
-    "star_total": lambda h: h.good(Content_Range=f"bytes {h.range[0]}-{h.range[1]}/*"),
-    "other_etag": lambda h: h.good(ETag='"v2"'),
-    "no_etag": lambda h: h.good(ETag=None),
-    "weak": lambda h: h.status(412) if "if-match" in h.headers else h.good(ETag='W/"v1"'),
-    "whole": lambda h: h.good(200, body=DATA, Content_Range=None),
-    "gzip": lambda h: h.good(Content_Encoding="gzip"),
-    "stall_head": lambda h: h.stall(0),
-    "stall_body": lambda h: h.stall(1000),
-    "trickle": H.trickle,
-    "head405": lambda h: h.head_refused(405),
-    "head403": lambda h: h.head_refused(403),
-    "head_mute": lambda h: h.good(Content_Length=None) if h.method == "HEAD" else h.good(),
-    "empty": H.empty_object,
-    "redirect": lambda h: h.redirect("/ok/redirected"),
-    "loop": lambda h: h.redirect("/loop/again"),
-    "to_file": lambda h: h.redirect("file:///etc/passwd"),
-    "big_error": lambda h: h.status(500, body=b"e" * SIZE),
-}
+class Connection:
+    def __init__(self, sock, port, tls, number):
+        self.socket, self.port, self.tls, self.number = sock, port, tls, number
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are written apart
+
+    def reset_at_close(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def serve(self, context, answer):
+        with contextlib.suppress(Close, OSError, ValueError):
+            if context:
+                self.socket = context.wrap_socket(self.socket, server_side=True)
+            self.file = self.socket.makefile("rb")
+            while self.one(answer):
+                pass
+        self.socket.close()
+
+    def one(self, answer):
+        line = self.file.readline().decode()
+        if not line.strip():
+            return False
+        method, target, _ = line.split(" ", 2)
+        headers = {}
+        while header := self.file.readline().decode().strip():
+            name, value = header.split(":", 1)
+            headers[name.lower()] = value.strip()
+        if method == "CONNECT":
+            return self.tunnel(target, headers)
+        if headers.get("expect"):
+            self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        answer(self, method, target, headers, self.file.read(int(headers.get("content-length", 0))))
+        return True
+
+    def tunnel(self, target, headers):
+        with lock:
+            log.append({"method": "CONNECT", "kind": "connect", "key": target, "port": self.port,
+                        "headers": headers, "connection": self.number, "time": time.monotonic()})
+        host, port = target.rsplit(":", 1)
+        with socket.create_connection((host, int(port))) as there:
+            self.socket.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            ends = {self.socket: there, there: self.socket}
+            while True:
+                for source in select.select(list(ends), [], [])[0]:
+                    data = source.recv(1 << 16)
+                    if not data:
+                        return False
+                    ends[source].sendall(data)
 
 
-class Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 128
+class Listener:
+    """A port, its threads and its open connections."""
+
+    def __init__(self, answer, host="127.0.0.1", context=None):
+        self.answer, self.host, self.context, self.port = answer, host, context, 0
+        self.open = {}
+        self.listen()
+
+    def listen(self):
+        self.listening = socket.create_server((self.host, self.port), backlog=512)
+        self.port = self.listening.getsockname()[1]
+        threading.Thread(target=self.accept, args=(self.listening,), daemon=True).start()
+
+    def accept(self, listening):
+        with contextlib.suppress(OSError):
+            while True:
+                self.take(listening.accept()[0])
+
+    def take(self, sock):
+        global connections
+        with lock:
+            connections += self.answer is misbehave
+            connection = Connection(sock, self.port, self.context is not None, connections)
+            self.open[connection.number] = connection
+
+        def serve():
+            connection.serve(self.context, self.answer)
+            with lock:
+                self.open.pop(connection.number, None)
+        threading.Thread(target=serve, daemon=True).start()
+
+    def vanish(self):
+        self.listening.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        self.listening.close()
+        with lock:
+            gone = list(self.open.values())
+        for connection in gone:
+            with contextlib.suppress(OSError):
+                connection.reset_at_close()
+                connection.socket.shutdown(socket.SHUT_RDWR)
 
 
-server = Server(("127.0.0.1", 0), Handler)
-print(server.server_address[1], flush=True)
-threading.Thread(target=server.serve_forever, daemon=True).start()
+def misbehave(connection, method, target, headers, body):
+    exchange = Exchange(connection, method, target, headers, body)
+    try:
+        name, argument = exchange.step()
+        fault_steps.find(name)(exchange, argument)
+    except (KeyError, IndexError) as error:
+        exchange.send(599, {"Content-Length": 0, "X-No-Such-Step": repr(error)})
+
+
+def control(connection, method, target, headers, body):
+    url = urllib.parse.urlsplit(target)
+    query = dict(urllib.parse.parse_qsl(url.query))
+    if url.path == "/log":
+        with lock:
+            answer = [entry for entry in log if query.get("key") in (None, entry["key"])]
+    elif url.path == "/connections":
+        answer = connections
+    else:
+        answer = outage(float(query["seconds"]))
+    text = json.dumps(answer).encode()
+    head = f"HTTP/1.1 200 X\r\nContent-Length: {len(text)}\r\n\r\n"
+    connection.socket.sendall(head.encode() + text)
+
+
+def outage(seconds):
+    for listener in listeners:
+        listener.vanish()
+
+    def back():
+        time.sleep(seconds)
+        for listener in listeners:
+            listener.listen()
+    threading.Thread(target=back, daemon=True).start()
+
+
+def contexts(folder):
+    """The servers' TLS, by name, and the CA that "https" and "expired" are signed by."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, cwd=folder, capture_output=True)
+
+    def make(name, alternative, days):
+        """days = 0: signed by itself."""
+        new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+               f"{name}.key", "-subj", f"/CN={name}"]
+        if alternative:
+            new += ["-addext", f"subjectAltName={alternative}"]
+        if days == 0:
+            openssl("req", "-x509", "-days", "2", *new, "-out", f"{name}.pem")
+            return
+        openssl("req", *new, "-out", f"{name}.csr")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days",
+                str(days), "-copy_extensions", "copy", "-out", f"{name}.pem")
+
+    here = "IP:127.0.0.1,IP:127.0.0.2,DNS:localhost"
+    made = {}
+    for name, alternative, days in (("ca", None, 0), ("self_signed", here, 0), ("https", here, 2),
+                                    ("wrong_name", "DNS:elsewhere.example", 2),
+                                    ("expired", here, -1)):
+        make(name, alternative, days)
+        made[name] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made[name].load_cert_chain(f"{folder}/{name}.pem", f"{folder}/{name}.key")
+    del made["ca"]
+    with open(f"{folder}/ca.pem", encoding="utf-8") as file:
+        return made, file.read()
+
+
+with tempfile.TemporaryDirectory() as temporary:
+    tls, ca = contexts(temporary)
+servers = {"http": Listener(misbehave), "other": Listener(misbehave, host="127.0.0.2"),
+           **{name: Listener(misbehave, context=context) for name, context in tls.items()}}
+listeners = list(servers.values())
+ports.update({name: server.port for name, server in servers.items()})
+print(json.dumps({**ports, "control": Listener(control).port, "ca": ca}), flush=True)
 sys.stdin.read()
 os._exit(0)

@@ -1,6 +1,7 @@
 #include "servers.hpp"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
@@ -19,6 +21,7 @@
 
 #ifndef FARO_FAULT_SERVER
 #define FARO_FAULT_SERVER "tests/store/fault_server.py"
+#define FARO_RADOSGW "tests/support/radosgw.py"
 #endif
 
 namespace faro::store::testing {
@@ -47,8 +50,50 @@ void run(const std::string& command) {
   if (std::system(command.c_str()) != 0) throw std::runtime_error("failed: " + command);
 }
 
-// What the machine's proxy settings say must not reach loopback.
-const bool no_proxy = setenv("no_proxy", "*", 1) == 0;
+// What the machine's proxy settings say must not reach loopback, and what AWS's tools are told on
+// it must not reach the tests.
+const bool hermetic = [] {
+  setenv("no_proxy", "*", 1);
+  setenv("AWS_CONFIG_FILE", "/dev/null", 1);
+  setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
+  for (const char* name : {"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL",
+                           "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE"}) {
+    unsetenv(name);
+  }
+  return true;
+}();
+
+std::size_t append(char* data, std::size_t size, std::size_t count, void* into) {
+  static_cast<std::string*>(into)->append(data, size * count);
+  return size * count;
+}
+
+std::string fetch(const std::string& url) {
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
+                                                                 curl_easy_cleanup);
+  std::string body;
+  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 20L);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &body);
+  if (curl_easy_perform(curl.get()) != CURLE_OK) throw std::runtime_error("no answer: " + url);
+  return body;
+}
+
+// Requests by the share of errors, delays and the rate in their path; nothing without its modules.
+constexpr const char* lua_modules = "/usr/lib/nginx/modules";
+constexpr const char* shape_location = R"(
+    location ~ ^/shaped/(?<share>\d+)/(?<delay>\d+)/(?<slow>\d+)/(?<rate>\w+)/(?<rest>.*)$ {
+      alias data/$rest; limit_rate $rate; sendfile_max_chunk 256k;
+      access_by_lua_block {
+        requests = (requests or 0) + 1
+        local wait = tonumber(ngx.var.delay)
+        if requests % 100 == 99 then wait = wait + tonumber(ngx.var.slow) end
+        if wait > 0 then ngx.sleep(wait / 1000) end
+        if math.random(100) <= tonumber(ngx.var.share) then return ngx.exit(503) end
+      }
+    })";
 
 }  // namespace
 
@@ -100,6 +145,13 @@ bool Child::running() {
   return pid_ > 0;
 }
 
+void Child::write_line(const std::string& line) {
+  const std::string text = line + "\n";
+  if (write(input_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    throw std::runtime_error("a test's server has ended");
+  }
+}
+
 std::string Child::read_line() {
   std::string line;
   for (char c = 0; ::read(output_, &c, 1) == 1 && c != '\n';) line += c;
@@ -123,9 +175,10 @@ bool Nginx::start() {
   tls_port_ = free_port();
   // One process: a killed master would leave its workers.
   write_text(dir_.path() / "conf/nginx.conf",
-             fmt::format(R"(daemon off; master_process off; pid logs/nginx.pid;
+             fmt::format(R"({}daemon off; master_process off; pid logs/nginx.pid;
 events {{ worker_connections 1024; }}
 http {{
+  {}
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
   client_body_temp_path tmp/b; proxy_temp_path tmp/p; fastcgi_temp_path tmp/f;
   uwsgi_temp_path tmp/u; scgi_temp_path tmp/s;
@@ -134,11 +187,16 @@ http {{
   server {{
     listen 127.0.0.1:{}; listen 127.0.0.1:{} ssl;
     location /denied/ {{ deny all; }}
-    location /plain/ {{ rewrite ^/plain/(.*)$ http://127.0.0.1:{}/$1 redirect; }}
+    location /plain/ {{ rewrite ^/plain/(.*)$ http://127.0.0.1:{}/$1 redirect; }}{}
   }}
 }}
 )",
-                         port_, tls_port_, port_));
+                         shapes() ? fmt::format("load_module {0}/ndk_http_module.so;\n"
+                                                "load_module {0}/ngx_http_lua_module.so;\n",
+                                                lua_modules)
+                                  : "",
+                         shapes() ? "init_by_lua_block { math.randomseed(7) }" : "", port_,
+                         tls_port_, port_, shapes() ? shape_location : ""));
   child_ = std::make_unique<Child>(std::vector<std::string>{
       "nginx", "-p", dir_.path().string(), "-c", "conf/nginx.conf", "-e", "logs/error.log"});
   for (int i = 0; i < 500 && child_->running(); ++i) {
@@ -155,23 +213,45 @@ std::string Nginx::https() const {
   return fmt::format("https://127.0.0.1:{}", tls_port_);
 }
 
+bool Nginx::shapes() {
+  return fs::exists(fmt::format("{}/ngx_http_lua_module.so", lua_modules));
+}
+
+std::string Nginx::shaped(const Shape& shape) const {
+  return fmt::format("{}/shaped/{}/{}/{}/{}", http(), shape.errors, shape.delay, shape.slow,
+                     shape.rate);
+}
+
 FaultServer::FaultServer()
     : child_(std::make_unique<Child>(std::vector<std::string>{"python3", FARO_FAULT_SERVER})) {
   const auto line = child_->read_line();
   if (line.empty()) throw std::runtime_error("fault_server.py does not start");
-  port_ = std::stoi(line);
+  ports_ = nlohmann::json::parse(line);
+  write_text(ca_file(), ports_.at("ca").get<std::string>());
 }
 
-std::string FaultServer::uri(const std::string& path) const {
-  return fmt::format("http://127.0.0.1:{}{}", port_, path);
+std::string FaultServer::endpoint(const std::string& port) const {
+  const bool plain = port == "http" || port == "other" || port == "control";
+  return fmt::format("{}://127.0.0.{}:{}", plain ? "http" : "https", port == "other" ? 2 : 1,
+                     ports_.at(port).get<int>());
 }
 
-std::uint64_t FaultServer::count(const std::string& path) const {
-  return stat_one(quick_options(), uri("/count" + path)).info.size;
+nlohmann::json FaultServer::control(const std::string& path) const {
+  return nlohmann::json::parse(fetch(endpoint("control") + path));
+}
+
+nlohmann::json FaultServer::log(const std::string& path) const {
+  const std::unique_ptr<char, decltype(&curl_free)> key(
+      curl_easy_escape(nullptr, path.data(), static_cast<int>(path.size())), curl_free);
+  return control(std::string("/log?key=") + key.get());
 }
 
 std::uint64_t FaultServer::connections() const {
-  return stat_one(quick_options(), uri("/connections")).info.size;
+  return control("/connections").get<std::uint64_t>();
+}
+
+void FaultServer::outage(double seconds) const {
+  static_cast<void>(control(fmt::format("/outage?seconds={}", seconds)));
 }
 
 std::vector<std::byte> FaultServer::object() {
@@ -182,6 +262,42 @@ std::vector<std::byte> FaultServer::object() {
   return bytes;
 }
 
+bool Radosgw::installed() {
+  return std::system("command -v ceph-mon ceph-osd radosgw radosgw-admin ceph >/dev/null") == 0;
+}
+
+Radosgw::Radosgw()
+    : child_(std::make_unique<Child>(
+          std::vector<std::string>{"python3", FARO_RADOSGW, dir_.path().string()})) {
+  const auto line = child_->read_line();
+  if (std::sscanf(line.c_str(), "%d %d", &port_, &tls_port_) != 2) {
+    throw std::runtime_error("radosgw.py does not start");
+  }
+  bucket("bucket");
+}
+
+std::string Radosgw::http() const {
+  return fmt::format("http://127.0.0.1:{}", port_);
+}
+std::string Radosgw::https() const {
+  return fmt::format("https://127.0.0.1:{}", tls_port_);
+}
+
+void Radosgw::tell(const std::string& line) {
+  child_->write_line(line);
+  const auto answer = child_->read_line();
+  if (answer != "ok") throw std::runtime_error(line + ": " + answer);
+}
+
+void Radosgw::bucket(const std::string& name) {
+  tell("bucket\t" + name);
+}
+
+void Radosgw::put(const std::string& path, std::span<const std::byte> bytes) {
+  write_file(dir_.file("upload"), {bytes.begin(), bytes.end()});
+  tell("put\t" + path + "\t" + dir_.file("upload"));
+}
+
 Nginx& nginx() {
   static Nginx server;
   return server;
@@ -190,6 +306,21 @@ Nginx& nginx() {
 FaultServer& fault_server() {
   static FaultServer server;
   return server;
+}
+
+Radosgw& radosgw() {
+  static Radosgw server;
+  return server;
+}
+
+void use_credentials(const std::string& key, const std::string& secret, const std::string& token) {
+  setenv("AWS_ACCESS_KEY_ID", key.c_str(), 1);
+  setenv("AWS_SECRET_ACCESS_KEY", secret.c_str(), 1);
+  if (token.empty()) {
+    unsetenv("AWS_SESSION_TOKEN");
+  } else {
+    setenv("AWS_SESSION_TOKEN", token.c_str(), 1);
+  }
 }
 
 int free_port() {
@@ -231,6 +362,14 @@ Options quick_options() {
   options.backoff = 0.001;
   options.stall_timeout = 5.0;
   options.connect_timeout = 5.0;
+  return options;
+}
+
+Options s3_options(const std::string& endpoint) {
+  auto options = quick_options();
+  options.s3.endpoint = endpoint;
+  options.s3.region = "us-east-1";
+  options.s3.style = "path";
   return options;
 }
 
