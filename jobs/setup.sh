@@ -19,6 +19,7 @@ build=(
   g++ cmake ninja-build pkg-config
   libopenmpi-dev openmpi-bin         # MPI 3.1
   libcurl4-openssl-dev               # HTTP(S) stores
+  libssl-dev libpugixml-dev          # S3
   libhdf5-dev                        # the manifest
   libisal-dev libxxhash-dev
   libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev

@@ -61,20 +61,21 @@ std::string file_path(std::string_view uri) {
 
 void fail_scheme(const std::string& uri) {
   fail(ErrorCode::invalid_argument,
-       "'{}': no such kind of store; there are file:///path, /path, http://, https:// "
-       "and s3://",
+       "'{}': no such kind of store; there are file:///path, /path, http://, https:// and s3://",
        redacted(uri));
 }
 
 std::string redacted(const std::string& uri) {
   std::string out = uri;
-  if (has_scheme(uri) && scheme_of(uri) != Scheme::file && scheme_of(uri) != Scheme::s3) {
+  if (has_scheme(uri) && scheme_of(uri) != Scheme::file) {
     const auto authority = out.find("://") + 3;
-    const auto path = std::min(out.find_first_of("/?#", authority), out.size());
+    // All that follows a bucket's name is its key.
+    const bool s3 = scheme_of(uri) == Scheme::s3;
+    const auto path = std::min(out.find_first_of(s3 ? "/" : "/?#", authority), out.size());
     const auto at = out.rfind('@', path);
     if (at != out.npos && at >= authority && at < path) out.erase(authority, at + 1 - authority);
     const auto question = out.find('?');
-    if (question != out.npos) {
+    if (!s3 && question != out.npos) {
       const auto query = out.substr(question + 1);
       out = out.substr(0, question + 1) + hide_values(query);
     }

@@ -23,11 +23,12 @@ struct Question {
   std::string_view method;                                 ///< "GET", "HEAD", ...
   std::string_view uri;                                    ///< s3://bucket/key
   std::vector<std::pair<std::string, std::string>> query;  ///< not yet encoded
-  Headers headers;  ///< sent and signed: Range, If-Match, ...
+  Headers headers;  ///< sent and signed (but Accept-Encoding, which proxies change): Range, ...
   std::span<const std::byte> body;
 };
 
-/// Where it goes: the URL with its query, and all headers, the signature's included.
+/// Where it goes: the URL with its query, and all headers, the signature's and Host included. It
+/// must be sent as it is: a key may hold "/../" (CURLOPT_PATH_AS_IS).
 struct Target {
   std::string url;
   Headers headers;
@@ -40,6 +41,7 @@ struct Refusal {
   std::string_view bucket_region;  ///< header x-amz-bucket-region
   std::string_view date;           ///< header Date
   std::string_view body;           ///< the first KiB of it; a HEAD's is empty
+  std::string_view url = {};       ///< that gave it; empty: target()'s
 };
 
 /// Settings and credentials of one client. One thread uses it.
@@ -60,9 +62,10 @@ class S3 {
   [[nodiscard]] Target target(const Question& question);
 
   /// Where the same question goes next, if the answer says so: 301 and 400 with the bucket's region
-  /// (kept for all later questions of the bucket), 302, 307 and 308 with a Location. Signed anew
-  /// for the endpoint's own host; sent to another host without a signature, a token, or any other
-  /// credential; never from https:// to http://. Nothing where the answer leads nowhere: explain().
+  /// (kept for all later questions of the bucket), 301, 302, 307 and 308 with a Location. Signed
+  /// anew for the endpoint's own host, if that is also who answered; sent to another host without a
+  /// signature, a token, or any other credential; never from https:// to http://. Nothing where the
+  /// answer leads nowhere: explain(). A store may lead in circles: the caller counts.
   [[nodiscard]] std::optional<Target> redirected(const Question& question, const Refusal& refusal);
 
   /// What a refusal means, in one line without secrets: the store's own code and message, and what
