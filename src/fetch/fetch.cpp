@@ -42,7 +42,7 @@ void Fetcher::request(std::uint64_t key, Active& active) {
                   shard.uri,
                   {block.offset + at, length},
                   active.job.bytes + at,
-                  store::ObjectInfo{shard.size, shard.etag, {}}});
+                  store::ObjectInfo{shard.size, shard.etag}});
     ++active.parts_left;
   }
 }

@@ -108,7 +108,7 @@ void ShardReader::request(std::uint64_t length) {
                 .uri = shard_.uri,
                 .range = {chunk.begin, chunk.end - chunk.begin},
                 .into = chunk.memory,
-                .expect = store::ObjectInfo{shard_.size, shard_.etag, {}}});
+                .expect = store::ObjectInfo{shard_.size, shard_.etag}});
   ++in_flight_;
   next_ = end;
 }

@@ -51,8 +51,7 @@ Failure failure_of(int error, const char* call) {
 ObjectInfo info_of(const struct stat& status) {
   return {static_cast<std::uint64_t>(status.st_size),
           fmt::format("\"{:x}-{:x}-{:x}.{:09}\"", status.st_ino, status.st_size,
-                      status.st_mtim.tv_sec, status.st_mtim.tv_nsec),
-          std::nullopt};
+                      status.st_mtim.tv_sec, status.st_mtim.tv_nsec)};
 }
 
 std::optional<Failure> compare(const ObjectInfo& found, const ObjectInfo& expected) {

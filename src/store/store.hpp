@@ -30,7 +30,7 @@ struct ByteRange {
 struct ObjectInfo {
   std::uint64_t size = 0;
   std::string etag;
-  std::optional<std::uint32_t> crc32c;  ///< of the whole object, where the store keeps one
+  std::optional<std::uint32_t> crc32c = {};  ///< of the whole object, where the store keeps one
 };
 
 /// What the ranks of a job tell each other of their store, so that one that throttles a rank is
@@ -175,7 +175,7 @@ class Client {
 /// \param suffix of the files that a directory's listing takes (".tar"); empty: all
 /// Errors: invalid_argument (pattern), not_found (directory without shards, no match, no list).
 [[nodiscard]] std::vector<std::string> expand(const std::string& data, const std::string& suffix,
-                                              const Options& options);
+                                              const Options& options = {});
 
 /// The URI without user and password, for messages.
 [[nodiscard]] std::string redacted(const std::string& uri);

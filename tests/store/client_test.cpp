@@ -51,7 +51,7 @@ TEST(Client, RefusesAbsurdRequests) {
     const auto done = read_one(quick_options(), std::move(request));
     return done.error ? done.error->code() : ErrorCode::internal;
   };
-  EXPECT_EQ(code({1, "s3://bucket/key", {0, 1}, &byte, {}}), ErrorCode::invalid_argument);
+  EXPECT_EQ(code({1, "gs://bucket/key", {0, 1}, &byte, {}}), ErrorCode::invalid_argument);
   EXPECT_EQ(code({1, "file://host/path", {0, 1}, &byte, {}}), ErrorCode::invalid_argument);
   EXPECT_EQ(code({1, "", {0, 1}, &byte, {}}), ErrorCode::invalid_argument);
   EXPECT_EQ(code({1, "http://", {0, 1}, &byte, {}}), ErrorCode::invalid_argument);
@@ -91,7 +91,12 @@ TEST(Client, OneAtATimeIsFirstComeFirstServed) {
   }
   const auto done = finish(client);
   ASSERT_EQ(done.size(), 50u);
-  for (std::uint64_t i = 0; i < 50; ++i) EXPECT_EQ(done[i].id, i);
+  // Files have threads of their own: the order is each store's.
+  std::vector<std::uint64_t> files, served;
+  for (const auto& end : done) (end.id % 2 ? files : served).push_back(end.id);
+  EXPECT_EQ(files.size(), served.size());
+  EXPECT_TRUE(std::is_sorted(files.begin(), files.end()));
+  EXPECT_TRUE(std::is_sorted(served.begin(), served.end()));
 }
 
 TEST(Client, DrivesFilesAndServersTogether) {
