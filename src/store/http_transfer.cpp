@@ -83,7 +83,8 @@ void Transfer::prepare(Question question, const HttpRequest& request) {
   curl_easy_reset(easy_.get());  // keeps connections
   set(easy_, CURLOPT_NOSIGNAL, 1L);
   set(easy_, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
-  set(easy_, CURLOPT_BUFFERSIZE, receive_buffer);
+  // Only speed depends on it; a handle that was cut short keeps its buffer and refuses.
+  curl_easy_setopt(easy_.get(), CURLOPT_BUFFERSIZE, receive_buffer);
   set(easy_, CURLOPT_TCP_KEEPALIVE, 1L);
   // Every new connection looks the name up and takes any of its addresses: all of a store's servers
   // are used, and one that left is forgotten.

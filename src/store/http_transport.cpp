@@ -96,9 +96,7 @@ class HttpTransport final : public RemoteTransport {
     }
     auto& transfer = node.mapped().transfer;
     curl_multi_remove_handle(multi_.get(), transfer->handle());
-    const auto received = transfer->received();
-    idle_.push_back(std::move(transfer));
-    return received;
+    return transfer->received();
   }
 
   void poll(std::vector<Result>& done, std::chrono::milliseconds timeout) override {
@@ -152,10 +150,9 @@ class HttpTransport final : public RemoteTransport {
 
   // Where s3:// goes may be wrong, or unknown: that is how the attempt ends.
   void send(Carried carried, Question question) {
-    auto& transfer = *carried.transfer;
-    const Attempt& attempt = transfer.attempt();
+    const Attempt& attempt = carried.transfer->attempt();
+    HttpRequest request;
     try {
-      HttpRequest request;
       if (carried.s3) {
         auto target = s3().target(question_of(question, attempt));
         request.url = std::move(target.url);
@@ -165,11 +162,12 @@ class HttpTransport final : public RemoteTransport {
         request.headers = headers_of(question, attempt);
         request.follow = true;
       }
-      send_to(std::move(carried), question, std::move(request));
     } catch (const Error& error) {
-      transfer.fail({cause_of(error.code()), error.what()});
+      carried.transfer->fail({cause_of(error.code()), error.what()});
       give(std::move(carried));
+      return;
     }
+    send_to(std::move(carried), question, std::move(request));
   }
 
   void send_to(Carried carried, Question question, HttpRequest request) {
@@ -250,7 +248,8 @@ class HttpTransport final : public RemoteTransport {
 
   void give(Carried carried) {
     ready_.push_back(carried.transfer->result());
-    idle_.push_back(std::move(carried.transfer));
+    // A handle that was cut short keeps its buffer, and libcurl 7.88 then takes no other size.
+    if (!ready_.back().failure) idle_.push_back(std::move(carried.transfer));
   }
 
   void give_up_stalled() {
