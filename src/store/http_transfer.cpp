@@ -102,7 +102,9 @@ void Transfer::prepare(Question question, const HttpRequest& request) {
   set(easy_, CURLOPT_MAXREDIRS, most_redirects);
   set_protocols(easy_, request.secure);
   set(easy_, CURLOPT_FRESH_CONNECT, request.fresh ? 1L : 0L);
-  set(easy_, CURLOPT_URL, request.url.c_str());
+  url_ = request.url;
+  set(easy_, CURLOPT_URL, url_.c_str());
+  set(easy_, CURLOPT_PATH_AS_IS, request.as_is ? 1L : 0L);
   if (question == Question::head) set(easy_, CURLOPT_NOBODY, 1L);
   if (question == Question::call) {
     set_method(easy_, attempt_->call);

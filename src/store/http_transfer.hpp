@@ -18,6 +18,7 @@ struct HttpRequest {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
   bool follow = false;  ///< redirects, by libcurl
+  bool as_is = false;   ///< the path is sent as it stands: an S3 key may hold "/../"
   bool secure = false;  ///< https alone, redirects included
   bool fresh = false;   ///< on a new connection
   const char* ca_file = nullptr;
@@ -50,6 +51,8 @@ class Transfer {
   [[nodiscard]] const Attempt& attempt() const noexcept { return *attempt_; }
   [[nodiscard]] Question question() const noexcept { return question_; }
   [[nodiscard]] const HttpAnswer& answer() const noexcept { return answer_; }
+  /// Where the last request went.
+  [[nodiscard]] const std::string& url() const noexcept { return url_; }
   /// The body of a call's answer, or the beginning of a refusal's.
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
   [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
@@ -69,6 +72,7 @@ class Transfer {
   const Options& options_;
   Easy easy_;
   HeaderList headers_;
+  std::string url_;
   std::array<char, CURL_ERROR_SIZE> error_text_{};
   const Attempt* attempt_ = nullptr;
   Question question_ = Question::read;

@@ -174,6 +174,7 @@ class HttpTransport final : public RemoteTransport {
     auto& transfer = *carried.transfer;
     request.secure = is_https(request.url);
     request.fresh = transfer.attempt().fresh;
+    request.as_is = carried.s3;
     if (!options_.ca_file.empty()) {
       request.ca_file = options_.ca_file.c_str();
     } else if (carried.s3 && !s3().ca_bundle().empty()) {
@@ -220,7 +221,8 @@ class HttpTransport final : public RemoteTransport {
 
   static s3::Refusal refusal_of(const Transfer& transfer) {
     const auto& answer = transfer.answer();
-    return {answer.status, answer.location, answer.bucket_region, answer.date, transfer.text()};
+    return {answer.status, answer.location, answer.bucket_region,
+            answer.date,   transfer.text(), transfer.url()};
   }
 
   Failure explain(const Transfer& transfer) {
