@@ -24,6 +24,11 @@ using std::chrono::milliseconds;
 constexpr milliseconds watch_interval{10};
 // A broken attempt that brought this many bytes does not count against the limit.
 constexpr std::uint64_t progress = 64 * 1024;
+// Tokens for a first attempt after so many failures in a row: as for a broken connection.
+constexpr double probe_cost = 10;
+constexpr unsigned probe_after = 8;
+// What failed in an outage of this many seconds was not its own fault.
+constexpr double long_outage = 1.0;
 
 void check_read(const Request& request) {
   if (scheme_of(request.uri) == Scheme::other) fail_scheme(request.uri);
@@ -76,14 +81,21 @@ struct Client::Impl {
         Task& task = *waiting.begin()->second;
         waiting.erase(waiting.begin());
         const auto treatment = treatment_of(task.last->cause);
-        if (const auto wait = budget.take(treatment.cost, now); wait > Clock::duration::zero()) {
+        const double cost = task.pardoned ? 0 : treatment.cost;
+        if (const auto wait = budget.take(cost, now); wait > Clock::duration::zero()) {
           waiting.emplace(now + wait, &task);
           continue;
         }
+        task.pardoned = false;
         ++counters.retries;
         ++counters.retries_by[static_cast<std::size_t>(treatment.reported)];
         start(task);
       } else if (!queue.empty()) {
+        // A store that answers nobody is not asked by new requests either, beyond the budget.
+        if (outage.failures() >= probe_after &&
+            budget.take(probe_cost, now) > Clock::duration::zero()) {
+          return;
+        }
         Task& task = *queue.front();
         queue.pop_front();
         start(task);
@@ -156,7 +168,7 @@ struct Client::Impl {
   void succeeded(Task& task, Result& result, bool by_hedge, std::vector<Completion>& done) {
     const auto now = Clock::now();
     if (task.scheme != Scheme::file) {
-      outage.answered(now);
+      answered(now);
       budget.refund();
       const auto bytes = task.attempt.kind == Attempt::Kind::read ? result.received : 1;
       pace.finished(now, bytes, result.seconds, result.first_byte, queue.empty());
@@ -200,9 +212,9 @@ struct Client::Impl {
     const auto begun = by_hedge ? task.hedge_started : task.started;
     if (by_hedge) task.hedge.reset();
     if (treatment.outage && result.kept == 0) {
-      note_trouble(result.failure->cause, begun, now);
+      note_trouble(*result.failure, begun, now);
     } else if (task.scheme != Scheme::file) {
-      outage.answered(now);
+      answered(now);
     }
     if (task.running || task.hedge) {  // its rival goes on
       counters.wasted_bytes += result.received;
@@ -215,7 +227,8 @@ struct Client::Impl {
       give_up(task, "", done);
       return;
     }
-    const auto wait = std::max(backoff.wait(task.sent), seconds(task.last->retry_after));
+    task.in_vain = kept < progress ? task.in_vain + 1 : 0;
+    const auto wait = std::max(backoff.wait(task.in_vain), seconds(task.last->retry_after));
     waiting.emplace(now + wait, &task);
     // A connection that broke, or hung, is not used again.
     task.attempt.fresh = treatment.outage && task.last->cause != Cause::throttled;
@@ -228,8 +241,24 @@ struct Client::Impl {
     return failure.cause != Cause::throttled && !outage.since();
   }
 
-  void note_trouble(Cause cause, Clock::time_point begun, Clock::time_point now) {
+  // The store answers. After an outage all that waits comes back at once, as many at a time as pace
+  // allows: the budget, which the outage has emptied, would hold them up long after it.
+  void answered(Clock::time_point now) {
+    const auto since = outage.since();
+    outage.answered(now);
+    if (!since || now - *since < seconds(long_outage)) return;
+    std::multimap<Clock::time_point, Task*> back;
+    for (const auto& [due, task] : waiting) {
+      task->pardoned = true;
+      back.emplace_hint(back.end(), now, task);
+    }
+    waiting.swap(back);
+  }
+
+  void note_trouble(const Failure& failure, Clock::time_point begun, Clock::time_point now) {
     outage.failed(begun);
+    trouble = failure;
+    const auto cause = failure.cause;
     if (cause == Cause::throttled) {
       pressure_seen = pressure->throttled();
       pace.throttled(now);
@@ -319,11 +348,9 @@ struct Client::Impl {
     const auto look = [&](Task* task) {
       if (!task->last) return;
       if (down) {
-        late.emplace_back(task, fmt::format("; the store has answered nothing for {:.0f} s",
-                                            seconds_between(*since, now)));
+        late.emplace_back(task, silence(*since, now));
       } else if (now - *task->begun >= seconds(options.request_deadline)) {
-        late.emplace_back(task,
-                          fmt::format(" in {:.0f} s, its deadline", options.request_deadline));
+        late.emplace_back(task, fmt::format(" in {} s, its deadline", options.request_deadline));
       }
     };
     for (Task* task : running) look(task);
@@ -332,6 +359,21 @@ struct Client::Impl {
       drop_attempts(*task);
       give_up(*task, why, done);
     }
+    if (down) end_outage(*since, now, done);
+  }
+
+  // The store is given up: what was not tried yet ends as the others did. What comes later may try.
+  void end_outage(Clock::time_point since, Clock::time_point now, std::vector<Completion>& done) {
+    outage.reset();
+    for (; !queue.empty(); queue.pop_front()) {
+      queue.front()->last = trouble;
+      give_up(*queue.front(), silence(since, now), done);
+    }
+  }
+
+  static std::string silence(Clock::time_point since, Clock::time_point now) {
+    return fmt::format("; the store has answered nothing for {:.0f} s",
+                       seconds_between(since, now));
   }
 
   void drop_attempts(Task& task) {
@@ -367,6 +409,7 @@ struct Client::Impl {
   RetryBudget budget;
   Backoff backoff;
   Outage outage;
+  std::optional<Failure> trouble;  // the last sign of one
   std::shared_ptr<Pressure> pressure;
   std::uint64_t pressure_seen;
   Counters counters;

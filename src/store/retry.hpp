@@ -47,17 +47,26 @@ class Outage {
   using Clock = std::chrono::steady_clock;
   void answered(Clock::time_point now) noexcept {
     last_answer_ = now;
-    since_.reset();
+    reset();
   }
   /// An attempt that began at `begun` got no good answer.
   void failed(Clock::time_point begun) noexcept {
+    ++failures_;
     if (!since_ && begun >= last_answer_) since_ = begun;
+  }
+  /// Attempts in a row that got no good answer.
+  [[nodiscard]] unsigned failures() const noexcept { return failures_; }
+  /// It was given up: the next failure begins another one.
+  void reset() noexcept {
+    since_.reset();
+    failures_ = 0;
   }
   [[nodiscard]] std::optional<Clock::time_point> since() const noexcept { return since_; }
 
  private:
   Clock::time_point last_answer_{};
   std::optional<Clock::time_point> since_;
+  unsigned failures_ = 0;
 };
 
 }  // namespace faro::store

@@ -70,9 +70,13 @@ class Lister {
     std::vector<Completion> done;
     while (done.empty()) client_.poll(done, std::chrono::seconds(1));
     if (done.front().error) throw *done.front().error;
-    auto listing = s3::parse_listing(done.front().text);
-    if (keys == 1) listing.next.clear();
-    return listing;
+    try {
+      auto listing = s3::parse_listing(done.front().text);
+      if (keys == 1) listing.next.clear();
+      return listing;
+    } catch (const Error& error) {
+      fail(error.code(), "listing {}: {}", redacted(place.uri(prefix)), error.what());
+    }
   }
 
   Client client_;

@@ -21,6 +21,8 @@ struct Task {
   std::uint32_t crc32c = 0;                // of them
   unsigned sent = 0;                       // attempts, hedges left out
   unsigned wrong = 0;                      // attempts that count against the limit
+  unsigned in_vain = 0;                    // attempts in a row that brought (next to) nothing
+  bool pardoned = false;                   // its retry costs nothing: see answered()
   std::optional<Clock::time_point> begun;  // of the first attempt
   Clock::time_point started;               // of the current one
   std::optional<Failure> last;             // why the last one failed
