@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "../support/errors.hpp"
 #include "base/error.hpp"
 #include "servers.hpp"
 
@@ -9,6 +12,10 @@ namespace {
 
 using Names = std::vector<std::string>;
 namespace fs = std::filesystem;
+
+Names expand(const std::string& data, const std::string& suffix) {
+  return store::expand(data, suffix, quick_options());
+}
 
 ErrorCode refused(const std::string& data, const std::string& suffix = ".tar") {
   try {
@@ -50,7 +57,7 @@ TEST(Expand, AbsurdBraces) {
 }
 
 TEST(Expand, OtherStores) {
-  for (const char* data : {"", "s3://bucket/x", "http://h/dir/", "http://h", "http://h/*.tar",
+  for (const char* data : {"", "gs://bucket/x", "http://h/dir/", "http://h", "http://h/*.tar",
                            "file://host/x", "@", "@http://h/list"}) {
     EXPECT_EQ(refused(data), ErrorCode::invalid_argument) << data;
   }
@@ -138,7 +145,7 @@ TEST_F(ExpandFiles, Lists) {
   EXPECT_EQ(refused("@" + dir_.file("empty")), ErrorCode::not_found);
   EXPECT_EQ(refused("@" + dir_.file("missing")), ErrorCode::not_found);
   EXPECT_EQ(refused("@" + dir_.file("sub")), ErrorCode::io);
-  write_text(dir_.path() / "bad", "s3://bucket/key\n");
+  write_text(dir_.path() / "bad", "gs://bucket/key\n");
   EXPECT_EQ(refused("@" + dir_.file("bad")), ErrorCode::invalid_argument);
 }
 
@@ -153,6 +160,67 @@ TEST(Redacted, HidesSecretsOnly) {
   EXPECT_EQ(redacted("/a@b/c?d=e"), "/a@b/c?d=e");
   EXPECT_EQ(redacted("a\nb"), "a?b");
   EXPECT_EQ(redacted(""), "");
+}
+
+// A bucket's listing, by a real store: pages are of 1,000 keys.
+TEST(ExpandS3, Listings) {
+  if (!Radosgw::installed()) GTEST_SKIP() << Radosgw::missing;
+  use_credentials(Radosgw::key, Radosgw::secret);
+  radosgw().bucket("listed");
+  const std::vector<std::byte> one(1);
+  for (const char* name :
+       {"set/b.tar", "set/a.tar", "set/.hidden.tar", "set/readme", "set/deep/c.tar",
+        "set/o+d d/&=é.tar", "set[1].tar", "set1.tar", "settee/d.tar"}) {
+    radosgw().put(std::string("listed/") + name, one);
+  }
+  const auto options = s3_options(radosgw().http());
+  const auto list = [&](const std::string& data, const std::string& suffix = ".tar") {
+    return store::expand("s3://listed" + data, suffix, options);
+  };
+  EXPECT_EQ(list("/set/"), (Names{"s3://listed/set/a.tar", "s3://listed/set/b.tar"}));
+  EXPECT_EQ(list("/set"), list("/set/"));
+  EXPECT_EQ(list("/set/", "").size(), 3u);
+  EXPECT_EQ(list("/set/[ab].tar"), list("/set/"));
+  EXPECT_EQ(list("/s?t/*/*.tar", ""),
+            (Names{"s3://listed/set/deep/c.tar", "s3://listed/set/o+d d/&=é.tar"}));
+  EXPECT_EQ(list("/set[1].tar"), (Names{"s3://listed/set[1].tar"}));  // a name before a pattern
+  EXPECT_EQ(list("/set/{a,b}.tar"), list("/set/"));
+  EXPECT_EQ(list("/set/a.tar"), (Names{"s3://listed/set/a.tar"}));
+  for (const char* data : {"/none/", "/none", "/none*", "/set/deep/*.png"}) {
+    EXPECT_SAYS(test::error_of([&] { static_cast<void>(list(data)); }, ErrorCode::not_found), data);
+  }
+  EXPECT_SAYS(
+      test::error_of([&] { static_cast<void>(store::expand("s3://nosuch/set/", "", options)); },
+                     ErrorCode::not_found),
+      "nosuch");
+}
+
+TEST(ExpandS3, PagesAreFollowed) {
+  use_credentials("AKIDFAROFAULTTEST", "hiddenSecret");
+  auto options = s3_options(fault_server().endpoint());
+  options.attempts = 2;
+  options.outage_deadline = 0.3;
+  const auto list = [&](const std::string& spec) {
+    return store::expand(FaultServer::s3("/" + spec + "/listed/"), ".bin", options);
+  };
+  for (const char* spec : {"ok", "pages=1", "pages=2", "s503,pages=1", "code=SlowDown,ok"}) {
+    Names expected;
+    for (int i = 0; i < 3; ++i) {
+      expected.push_back(FaultServer::s3(fmt::format("/{}/listed/shard-00{}.bin", spec, i)));
+    }
+    EXPECT_EQ(list(spec), expected) << spec;
+  }
+  for (const char* spec :
+       {"no_token", "same_token", "bad_xml", "no_xml", "huge_xml", "nasty_xml", "entities",
+        "no_answer", "code=AccessDenied", "code=SlowDown", "s500", "cut=10", "reset"}) {
+    const std::string message = test::error_of([&] { static_cast<void>(list(spec)); }).what();
+    EXPECT_SAYS(message, "s3://store");
+    EXPECT_EQ(message.find("hidden"), std::string::npos) << message;
+    EXPECT_LT(message.size(), 1200u);
+    EXPECT_TRUE(std::none_of(message.begin(), message.end(), [](unsigned char c) {
+      return c < 0x20 || c == 0x7f;
+    })) << message;
+  }
 }
 
 }  // namespace

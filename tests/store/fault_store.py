@@ -4,11 +4,13 @@ import base64
 import functools
 import hashlib
 import threading
+import urllib.parse
 from xml.sax.saxutils import escape
 
 BUCKET = "store"
 SIZE = 1 << 20
 ETAG = '"v1"'
+CRC32C = "dCqzMQ=="  # of data(): see crc32c()
 
 lock = threading.Lock()
 objects = {}  # by key, bytes and ETag
@@ -18,12 +20,14 @@ uploads = {}  # by id, the parts by number
 @functools.lru_cache(maxsize=None)
 def data(version=1):
     one = bytes((i * 7 + (i >> 8) * 13) % 251 for i in range(SIZE))
-    return one if version == 1 else bytes(b ^ 0x55 for b in one)
+    return one if version == 1 else one.translate(bytes(b ^ 0x55 for b in range(256)))
 
 
 @functools.lru_cache(maxsize=4)
 def crc32c(body):
     """Base64 of CRC32C (RFC 3720) in network order, as x-amz-checksum-crc32c has it."""
+    if body == data():
+        return CRC32C
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -143,10 +147,12 @@ def list_page(x, size=1000, truncated="true", token=None, entries=None):
     begin = int(x.query.get("continuation-token", 0) or 0)
     page = keys[begin:begin + min(size, int(x.query.get("max-keys", 1000)))]
     more = begin + len(page) < len(keys)
-    contents = ""
+    encoded = x.query.get("encoding-type") == "url"
+    contents = "<EncodingType>url</EncodingType>" if encoded else ""
     for name in page:
         body, etag = objects.get("/" + name) or (data(), ETAG)
-        contents += (f"<Contents><Key>{escape(name)}</Key><Size>{len(body)}</Size>"
+        key = urllib.parse.quote(name, safe="/") if encoded else escape(name)
+        contents += (f"<Contents><Key>{key}</Key><Size>{len(body)}</Size>"
                      f"<ETag>{escape(etag)}</ETag></Contents>")
     token = token if token is not None else str(begin + len(page))
     end = f"<NextContinuationToken>{token}</NextContinuationToken>" if more and token else ""

@@ -45,11 +45,14 @@ TEST_P(Faults, EndInOneClearError) {
   auto options = quick_options();
   options.attempts = 3;
   options.stall_timeout = 0.2;
+  options.low_speed = 0;
   options.outage_deadline = 0.5;
   std::vector<std::byte> memory(length + 4096, std::byte{0xa5});
-  const auto done = read_one(
-      options,
-      {1, fault_server().uri(path), {offset, length}, memory.data(), ObjectInfo{size, "\"v1\""}});
+  const auto done = read_one(options, {1,
+                                       fault_server().uri(path),
+                                       {offset, length},
+                                       memory.data(),
+                                       ObjectInfo{size, "\"v1\"", {}}});
   ASSERT_TRUE(done.error);
   const std::string message = done.error->what();
   EXPECT_EQ(done.error->code(), fault.code) << message;
@@ -121,7 +124,7 @@ struct Recovery {
   const char* spec;
   std::vector<std::string> ranges;
   std::optional<RetryCause> cause;
-  std::uint64_t wasted = 0;  ///< bytes that were received for nothing
+  bool wasted = false;  ///< bytes were received for nothing
 };
 
 void PrintTo(const Recovery& recovery, std::ostream* out) {
@@ -138,13 +141,14 @@ TEST_P(Recoveries, GiveTheRightBytes) {
   const bool weak = std::string(spec) == "weak";
   auto options = quick_options();
   options.stall_timeout = 0.2;
+  options.low_speed = 0;
   Client client(options);
   std::vector<std::byte> memory(length);
   client.read({1,
                fault_server().uri(path),
                {offset, length},
                memory.data(),
-               ObjectInfo{size, weak ? "W/\"v1\"" : "\"v1\""}});
+               ObjectInfo{size, weak ? "W/\"v1\"" : "\"v1\"", {}}});
   const auto done = finish(client).at(0);
   ASSERT_FALSE(done.error) << done.error->what();
   std::vector<std::string> asked;
@@ -158,7 +162,7 @@ TEST_P(Recoveries, GiveTheRightBytes) {
     EXPECT_EQ(counters.retries_by[static_cast<std::size_t>(*cause)], ranges.size() - 1);
   }
   EXPECT_EQ(counters.bytes, length);
-  EXPECT_EQ(counters.wasted_bytes, wasted);
+  EXPECT_EQ(counters.wasted_bytes > 0, wasted);
   const auto object = FaultServer::object();
   EXPECT_TRUE(std::equal(memory.begin(), memory.end(), object.begin() + offset));
   EXPECT_EQ(done.crc32c, crc32c(memory));
@@ -170,14 +174,14 @@ INSTANTIATE_TEST_SUITE_P(
         Recovery{"ok", {all}, {}}, Recovery{"weak", {all}, {}},
         Recovery{"exact_chunked", {all}, {}}, Recovery{"redirect", {all}, {}},
         Recovery{"slow_head=0.1", {all}, {}},
-        Recovery{"s503,s503,ok", {all, all, all}, RetryCause::throttled, 30},
+        Recovery{"s503,s503,ok", {all, all, all}, RetryCause::throttled, true},
         Recovery{"s503=empty,s500=empty,ok", {all, all, all}, {}},
-        Recovery{"code=SlowDown,ok", {all, all}, RetryCause::throttled, 186},
-        Recovery{"s429,ok", {all, all}, RetryCause::throttled, 15},
-        Recovery{"s408,ok", {all, all}, RetryCause::server_error, 15},
+        Recovery{"code=SlowDown,ok", {all, all}, RetryCause::throttled, true},
+        Recovery{"s429,ok", {all, all}, RetryCause::throttled, true},
+        Recovery{"s408,ok", {all, all}, RetryCause::server_error, true},
         Recovery{"reset,ok", {all, all}, RetryCause::connection},
         Recovery{"stall,ok", {all, all}, RetryCause::timeout},
-        Recovery{"wrong_range,ok", {all, all}, RetryCause::wrong, length},
+        Recovery{"wrong_range,ok", {all, all}, RetryCause::wrong, true},
         // What has come is kept, and only the rest is asked for.
         Recovery{"cut=50000,ok", {all, "bytes=150000-299999"}, RetryCause::truncated},
         Recovery{"rst=50000,ok", {all, "bytes=150000-299999"}, RetryCause::connection},
@@ -192,7 +196,7 @@ TEST(Http, IfMatchIsSentForAStrongETag) {
   std::byte byte{};
   const auto done =
       read_one(quick_options(),
-               {1, fault_server().uri("/ok/other"), {0, 1}, &byte, ObjectInfo{size, "\"v0\""}});
+               {1, fault_server().uri("/ok/other"), {0, 1}, &byte, ObjectInfo{size, "\"v0\"", {}}});
   ASSERT_TRUE(done.error);
   EXPECT_EQ(done.error->code(), ErrorCode::changed);
   EXPECT_NE(std::string(done.error->what()).find("412"), std::string::npos);
@@ -245,23 +249,23 @@ TEST(Http, ConnectionsAreKept) {
     }
     finish(client);
   }
-  EXPECT_EQ(fault_server().connections() - before, 1u)
+  EXPECT_EQ(fault_server().connections() - before, 1u);
 }
 
 TEST(Http, ConnectionRefused) {
   auto options = quick_options();
-  options.attempts = 2;
+  options.outage_deadline = 0.3;
   std::byte byte{};
   const auto done =
       read_one(options, {1, fmt::format("http://127.0.0.1:{}/x", free_port()), {0, 1}, &byte, {}});
   ASSERT_TRUE(done.error);
   EXPECT_EQ(done.error->code(), ErrorCode::network);
-  EXPECT_EQ(done.attempts, 2u);
+  EXPECT_GT(done.attempts, 1u);
 }
 
 TEST(Http, NoAnswerToConnect) {
   auto options = quick_options();
-  options.attempts = 1;
+  options.outage_deadline = 0.3;
   options.connect_timeout = 0.2;
   const auto before = std::chrono::steady_clock::now();
   // 192.0.2.0/24 is for documentation (RFC 5737): nothing answers, or there is no way to it.

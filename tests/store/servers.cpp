@@ -362,6 +362,7 @@ Options quick_options() {
   options.backoff = 0.001;
   options.stall_timeout = 5.0;
   options.connect_timeout = 5.0;
+  options.hedge = false;
   return options;
 }
 

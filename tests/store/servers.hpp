@@ -148,7 +148,7 @@ std::vector<std::byte> pattern(std::size_t size, unsigned seed = 0);
 void write_file(const std::filesystem::path& path, const std::vector<std::byte>& bytes);
 void write_text(const std::filesystem::path& path, const std::string& text);
 
-/// Options with waits fit for tests.
+/// Options with waits fit for tests, and no hedges: most tests count requests.
 Options quick_options();
 /// The same for s3:// at an endpoint, in path style.
 Options s3_options(const std::string& endpoint);
