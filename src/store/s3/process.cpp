@@ -132,17 +132,17 @@ Output run_command(const std::string& command, std::chrono::milliseconds limit, 
   const pid_t child = Spawning(pipe.write).run(command);
   pipe.close_write();
   out.problem = read_all(pipe.read, out.text, deadline, most, stop);
-  if (out.problem.empty()) {
-    if (auto problem = wait_for(child, deadline, stop)) {
-      out.problem = std::move(*problem);
-      return out;
+  const auto end = out.problem.empty() ? wait_for(child, deadline, stop) : std::nullopt;
+  if (end) {
+    out.problem = *end;
+  } else {
+    if (out.problem.empty()) out.problem = "took too long";
+    // It has not ended, or nobody has asked yet, so its number is still its own.
+    kill(-child, SIGKILL);
+    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
     }
-    out.problem = "took too long";
   }
-  // It has not ended, or nobody has asked yet, so its number is still its own.
-  kill(-child, SIGKILL);
-  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  if (!out.problem.empty()) out.text.clear();
   return out;
 }
 

@@ -181,6 +181,10 @@ std::string S3::Impl::advice(const Question& question, const Name& name, const R
   }
   switch (cause) {
     case Cause::access_denied:
+      if (settings.anonymous) {
+        return fmt::format("requests are anonymous, and the bucket '{}' is not open to all",
+                           name.bucket);
+      }
       return fmt::format(
           "the credentials are those of {}; they may not do this with the bucket "
           "'{}'",

@@ -37,11 +37,11 @@ struct Target {
 /// The head and the body of an answer that is no success.
 struct Refusal {
   long status = 0;
-  std::string_view location;       ///< header Location
-  std::string_view bucket_region;  ///< header x-amz-bucket-region
-  std::string_view date;           ///< header Date
-  std::string_view body;           ///< the first KiB of it; a HEAD's is empty
-  std::string_view url = {};       ///< that gave it; empty: target()'s
+  std::string_view location = {};       ///< header Location
+  std::string_view bucket_region = {};  ///< header x-amz-bucket-region
+  std::string_view date = {};           ///< header Date
+  std::string_view body = {};           ///< the first KiB of it; a HEAD's is empty
+  std::string_view url = {};            ///< that gave it; empty: target()'s
 };
 
 /// Settings and credentials of one client. One thread uses it.
