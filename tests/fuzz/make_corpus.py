@@ -1,4 +1,4 @@
-"""Writes the fuzzers' seeds below the folder of argv[1]: tar/, manifest/ and toml/."""
+"""Writes the fuzzers' seeds below the folder of argv[1]: tar/, manifest/, toml/, s3/ and http/."""
 import io
 import os
 import struct
@@ -90,3 +90,47 @@ ca_file = \'/etc/ssl/ca.pem\'
 ''')
 put("toml", "wrong", b'epochs = "three"\nunknown = [1, {a = 2}]\n[[t]]\nx = 1979-05-27T07:32:00Z\n')
 put("toml", "odd", b'data = """\\\n  a \\u00e9"""\nwindow = "full"\n[a.b]\nseed = -1\nverify = true\n')
+
+listing = b'''x<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix>p/</Prefix>
+<IsTruncated>true</IsTruncated><EncodingType>url</EncodingType><Contents><Key>p/a+b%2Bc</Key>
+<ETag>&quot;d41d8&quot;</ETag><Size>12</Size></Contents><CommonPrefixes><Prefix>p/q/</Prefix>
+</CommonPrefixes><NextContinuationToken>1/x=</NextContinuationToken></ListBucketResult>'''
+put("s3", "listing", listing)
+put("s3", "last", b"x<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a&#10;&amp;b</Key>"
+                  b"<Size>18446744073709551615</Size></Contents></ListBucketResult>")
+put("s3", "error", b"x<Error><Code>RequestTimeTooSkewed</Code><Message>m</Message><Region>r</Region>"
+                   b"<ServerTime>2026-11-22T00:00:00Z</ServerTime></Error>")
+put("s3", "upload", b"x<InitiateMultipartUploadResult><UploadId>2~a</UploadId>"
+                    b"</InitiateMultipartUploadResult>")
+put("s3", "completed", b"x<CompleteMultipartUploadResult><ETag/></CompleteMultipartUploadResult>")
+put("s3", "doctype", b'x<!DOCTYPE x [<!ENTITY a "b">]><ListBucketResult><![CDATA[x]]>&a;')
+put("s3", "profiles", b'''p# a comment
+[default]
+aws_access_key_id = A  # another
+aws_secret_access_key = B
+[profile "x y"]
+services = s
+credential_process = sh -c "a ; b"
+  --more
+[services s]
+s3 =
+  endpoint_url = https://h:1
+[sso-session z]
+q = 1
+''')
+put("s3", "url", b"uhttps://bucket.s3.eu-west-1.amazonaws.com:8443/a%20b/c?list-type=2&prefix=%2F#f")
+put("s3", "ipv6", b"uHTTP://[::1]:80?a&b=c")
+put("s3", "process", b'j{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "B", "SessionToken": "C",'
+                     b' "Expiration": "2026-11-22T12:00:00.5+01:00"}')
+
+put("http", "part", b"HTTP/1.1 206 Partial Content\r\nContent-Length: 100\r\nETag: \"e\"\r\n"
+                    b"Content-Range: bytes 500-599/1000\r\n\r\n")
+put("http", "whole", b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\nContent-Encoding: identity\r\n"
+                     b"x-amz-checksum-crc32c: yZRlqg==\r\nETag: \"e\"\r\n\r\n")
+put("http", "redirect", b"HTTP/1.1 307 x\r\nLocation: /y\r\nDate: Sun, 22 Nov 2026 20:00:00 GMT\r\n\r\n"
+                        b"HTTP/1.1 206 x\r\nContent-Range: bytes 0-0/1000\r\n\r\n")
+put("http", "empty", b"HTTP/1.1 416 x\r\nContent-Range: bytes */0\r\n\r\n")
+put("http", "later", b"HTTP/1.1 503 Slow Down\r\nRetry-After: 120\r\nx-amz-bucket-region: r\r\n\r\n")
+put("http", "wrong", b"HTTP/1.1 206 x\r\nContent-Range: bytes 0-18446744073709551615/*\r\n"
+                     b"Content-Encoding: gzip\r\n\r\n")
