@@ -32,7 +32,7 @@ struct Plan {
   std::uint64_t samples_per_epoch = 0;  ///< delivered, without pads
   std::uint64_t pads_per_epoch = 0;
   std::uint64_t epoch_requests = 0;  ///< to the store, all ranks, an epoch that reads it
-  std::uint64_t store_bytes = 0;     ///< over all epochs
+  std::uint64_t store_bytes = 0;     ///< over all epochs; less what a cache has of it
   std::uint64_t budget_bytes = 0;    ///< of a rank
   /// Of it, what the node's shared memory has for a rank's arena; all ones where it sets no bound.
   std::uint64_t shared_bytes = 0;
@@ -41,6 +41,7 @@ struct Plan {
   std::uint64_t arrival_bytes = 0;          ///< buffers for other nodes' samples, both ways
   std::uint64_t table_bytes = 0;            ///< manifest, order and descriptors
   std::uint64_t request_bytes = 0;          ///< buffers of the requests in flight
+  std::uint64_t cache_bytes = 0;            ///< own share of the node's cache, if that is memory
   std::uint64_t smallest_budget_bytes = 0;  ///< with the smallest window
   std::uint64_t index_bytes = 0;            ///< read from the store by indexing, all ranks
   std::uint64_t index_requests = 0;
@@ -85,7 +86,12 @@ struct LoaderStats {
   /// The process's peak resident bytes. The node's arena counts once, with the rank that owns the
   /// segment: what this rank has mapped of its neighbours' is left out.
   std::uint64_t peak_rss_bytes = 0;
-  std::uint64_t peak_mapped_bytes = 0;  ///< the same with the neighbours' segments (VmHWM)
+  std::uint64_t peak_mapped_bytes = 0;    ///< the same with the neighbours' segments (VmHWM)
+  std::uint64_t cache_hits = 0;           ///< blocks that came from the cache
+  std::uint64_t cache_bytes = 0;          ///< of those
+  std::uint64_t cache_written_bytes = 0;  ///< that the cache took
+  /// Blocks that the cache could not keep: a failed write, a full disk, a damaged entry.
+  std::uint64_t cache_dropped = 0;
 };
 
 /// Delivers the data set, shuffled over all ranks of a communicator.
@@ -107,7 +113,8 @@ class Loader {
 
   /// Collective. Initialises MPI if nobody has. Reads or builds the manifest, plans the memory and
   /// takes it, and begins to read.
-  /// \param log told on rank 0 what takes long, a line at a time
+  /// \param log told on rank 0 what takes long, a line at a time; on any rank, that its cache takes
+  ///        no more blocks, and why
   /// Errors: of Config::validate, the store and the manifest; memory where the plan is over the
   /// budget or the node has too little.
   explicit Loader(const Config& config, MPI_Comm comm = MPI_COMM_WORLD, Log log = {});

@@ -37,7 +37,15 @@ std::string describe(const Plan& plan, const Config& config) {
                       : ""));
   row("epochs", fmt::format("{}", config.epochs));
   row("requests", fmt::format("{} {}", plan.epoch_requests, plan.resident ? "in all" : "an epoch"));
-  row("from the store", fmt::format("{} over all epochs", size(plan.store_bytes)));
+  const bool cached = config.cache != "none";
+  row("from the store",
+      fmt::format("{}{} over all epochs", cached ? "at most " : "", size(plan.store_bytes)));
+  if (cached) {
+    row("cache",
+        config.cache == "memory" && plan.resident
+            ? "none: the window holds the whole data set in memory"
+            : fmt::format("at most {} a node, in {}", size(config.cache_limit), config.cache));
+  }
   if (plan.index_requests > 0) {
     row("indexing",
         fmt::format("{} in {} requests, now", size(plan.index_bytes), plan.index_requests));
@@ -48,9 +56,10 @@ std::string describe(const Plan& plan, const Config& config) {
   }
   row("ranks", fmt::format("{}", plan.ranks));
   row("peak of a rank",
-      fmt::format("{}: arena {}, other nodes' samples {}, tables {}, requests {}",
+      fmt::format("{}: arena {}, other nodes' samples {}, tables {}, requests {}{}",
                   size(plan.planned_peak_bytes), size(plan.arena_bytes), size(plan.arrival_bytes),
-                  size(plan.table_bytes), size(plan.request_bytes)));
+                  size(plan.table_bytes), size(plan.request_bytes),
+                  plan.cache_bytes > 0 ? fmt::format(", cache {}", size(plan.cache_bytes)) : ""));
   row("budget of a rank",
       fmt::format("{}: {}", size(plan.budget_bytes),
                   plan.planned_peak_bytes <= plan.budget_bytes
@@ -93,6 +102,7 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"arrival_bytes", plan.arrival_bytes},
       {"table_bytes", plan.table_bytes},
       {"request_bytes", plan.request_bytes},
+      {"cache_bytes", plan.cache_bytes},
       {"smallest_budget_bytes", plan.smallest_budget_bytes}};
 }
 

@@ -56,10 +56,13 @@ Epoch over_ranks(const Epoch& mine, comm::Communicator& comm) {
 LoaderStats over_ranks(const LoaderStats& mine, comm::Communicator& comm) {
   LoaderStats all = mine;
   auto& by = all.retries_by;
-  const std::array summed{&all.store_bytes, &all.store_requests, &all.retries,      &all.hedges,
-                          &all.hedges_won,  &all.wasted_bytes,   &all.remote_bytes, &by.connection,
-                          &by.timeout,      &by.throttled,       &by.server_error,  &by.truncated,
-                          &by.wrong,        &by.expired,         &by.corrupt};
+  const std::array summed{&all.store_bytes,  &all.store_requests, &all.retries,
+                          &all.hedges,       &all.hedges_won,     &all.wasted_bytes,
+                          &all.remote_bytes, &by.connection,      &by.timeout,
+                          &by.throttled,     &by.server_error,    &by.truncated,
+                          &by.wrong,         &by.expired,         &by.corrupt,
+                          &all.cache_hits,   &all.cache_bytes,    &all.cache_written_bytes,
+                          &all.cache_dropped};
   const std::array highest{&all.peak_requests, &all.peak_rss_bytes, &all.peak_mapped_bytes};
   const auto reduce = [&comm](const auto& fields, comm::Op op) {
     std::vector<std::uint64_t> values;
@@ -120,6 +123,10 @@ nlohmann::ordered_json report(const Plan& plan, const Config& config, const Load
           {"peak_requests", stats.peak_requests},
           {"wasted_bytes", stats.wasted_bytes},
           {"remote_bytes", stats.remote_bytes},
+          {"cache_hits", stats.cache_hits},
+          {"cache_bytes", stats.cache_bytes},
+          {"cache_written_bytes", stats.cache_written_bytes},
+          {"cache_dropped", stats.cache_dropped},
           {"planned_peak_bytes", plan.planned_peak_bytes},
           {"peak_rss_bytes", stats.peak_rss_bytes},
           {"peak_mapped_bytes", stats.peak_mapped_bytes},
@@ -148,6 +155,14 @@ void summarise(const nlohmann::ordered_json& report, const Plan& plan, const Con
              report["hedges"].get<std::uint64_t>() > 0
                  ? fmt::format(", {} hedges", report["hedges"].get<std::uint64_t>())
                  : "");
+  if (config.cache != "none") {
+    const auto dropped = report["cache_dropped"].get<std::uint64_t>();
+    fmt::print("cache        {} read in {} blocks, {} written{}\n",
+               human_bytes(report["cache_bytes"].get<double>()),
+               report["cache_hits"].get<std::uint64_t>(),
+               human_bytes(report["cache_written_bytes"].get<double>()),
+               dropped > 0 ? fmt::format("; {} blocks could not be kept", dropped) : "");
+  }
   fmt::print("memory       {} peak a rank, {} planned\n",
              human_bytes(report["peak_rss_bytes"].get<double>()),
              human_bytes(static_cast<double>(plan.planned_peak_bytes)));

@@ -56,7 +56,13 @@ Epoch consume(Loader& loader, comm::Communicator& comm, telemetry::Progress& pro
 
 int run(const Config& config, const Outputs& outputs, comm::Communicator& comm) {
   telemetry::Progress progress(comm.rank() == 0);
-  Loader loader(config, MPI_COMM_WORLD, [&](const std::string& line) { progress.line(line); });
+  Loader loader(config, MPI_COMM_WORLD, [&](const std::string& line) {
+    if (comm.rank() == 0) {
+      progress.line(line);
+    } else {
+      fmt::print(stderr, "faro: {}\n", line);
+    }
+  });
   const auto& plan = loader.plan();
   progress.line(describe(plan, config));
   try {

@@ -25,26 +25,64 @@ void Fetcher::start(const Job& job) {
   const std::uint64_t key = next_key_++;
   auto& active = active_[key];
   active.job = job;
+  if (options_.cache != nullptr) {
+    if (const auto place = options_.cache->find(job.block)) {
+      request_cached(key, active, *place);
+      return;
+    }
+  }
   request(key, active);
+}
+
+void Fetcher::read_parts(std::uint64_t key, Active& active, const std::string& uri,
+                         std::uint64_t offset, std::uint64_t part,
+                         const std::optional<store::ObjectInfo>& expect) {
+  // The parts' numbers come back in the low bits of their id.
+  const auto whole = manifest_.blocks.at(active.job.block).length;
+  active.part = part;
+  active.sums.assign((whole - 1) / part + 1, 0);
+  for (std::uint64_t i = 0; i < active.sums.size(); ++i) {
+    const auto at = i * part;
+    const auto length = std::min(part, whole - at);
+    client_.read({key << part_bits | i, uri, {offset + at, length}, active.job.bytes + at, expect});
+    ++active.parts_left;
+  }
 }
 
 void Fetcher::request(std::uint64_t key, Active& active) {
   const auto& block = manifest_.blocks.at(active.job.block);
   const auto& shard = manifest_.shards[block.shard];
-  // The parts' numbers come back in the low bits of their id.
-  active.part = std::max(client_.part_size(options_.request_size, options_.room),
-                         (block.length >> part_bits) + 1);
-  active.sums.assign((block.length - 1) / active.part + 1, 0);
-  for (std::uint64_t i = 0; i < active.sums.size(); ++i) {
-    const auto at = i * active.part;
-    const auto length = std::min(active.part, block.length - at);
-    client_.read({key << part_bits | i,
-                  shard.uri,
-                  {block.offset + at, length},
-                  active.job.bytes + at,
-                  store::ObjectInfo{shard.size, shard.etag}});
-    ++active.parts_left;
+  const auto part = std::max(client_.part_size(options_.request_size, options_.room),
+                             (block.length >> part_bits) + 1);
+  read_parts(key, active, shard.uri, block.offset, part, store::ObjectInfo{shard.size, shard.etag});
+}
+
+void Fetcher::request_cached(std::uint64_t key, Active& active, const Place& place) {
+  const auto length = manifest_.blocks.at(active.job.block).length;
+  active.cached = true;
+  const auto part = std::max(options_.request_size, (length >> (part_bits - 1)) + 1);
+  read_parts(key, active, place.uri, place.offset + sizeof(EntryHeader), part, std::nullopt);
+  // The number after those of the parts.
+  client_.read({key << part_bits | active.sums.size(),
+                place.uri,
+                {place.offset, sizeof(EntryHeader)},
+                reinterpret_cast<std::byte*>(&active.header),
+                std::nullopt});
+  ++active.parts_left;
+}
+
+bool Fetcher::came_from_cache(Active& active) {
+  const auto length = manifest_.blocks[active.job.block].length;
+  if (!active.error &&
+      options_.cache->matches(active.header, active.job.block, checksum(active, length))) {
+    ++counters_.cache_hits;
+    counters_.cache_bytes += length;
+    return true;
   }
+  options_.cache->damaged(active.job.block);
+  active.error.reset();
+  active.cached = false;
+  return false;
 }
 
 std::uint32_t Fetcher::checksum(const Active& active, std::uint64_t length) {
@@ -56,9 +94,13 @@ std::uint32_t Fetcher::checksum(const Active& active, std::uint64_t length) {
 }
 
 bool Fetcher::ended(std::uint64_t key, Active& active) {
+  if (active.cached && !came_from_cache(active)) {
+    request(key, active);
+    return false;
+  }
   if (active.error) return true;
   const auto& block = manifest_.blocks[active.job.block];
-  if ((block.flags & manifest::Block::has_crc) != 0 &&
+  if (!active.cached && (block.flags & manifest::Block::has_crc) != 0 &&
       checksum(active, block.length) != block.crc32c) {
     counters_.wasted_bytes += block.length;
     if (active.attempt < options_.store.attempts) {
@@ -83,7 +125,7 @@ bool Fetcher::ended(std::uint64_t key, Active& active) {
                   {block.offset == 0, block.offset + block.length == shard.size},
                   {active.job.extents, block.count});
     ++counters_.blocks;
-    counters_.bytes += block.length;
+    if (!active.cached) counters_.bytes += block.length;
   } catch (const Error& error) {
     active.error.emplace(error.code(), fmt::format("{}: {}", where(block), error.what()),
                          options_.rank);
@@ -98,7 +140,9 @@ void Fetcher::poll(std::vector<Done>& done, std::chrono::milliseconds timeout) {
     const auto key = completion.id >> part_bits;
     const auto found = active_.find(key);
     auto& active = found->second;
-    active.sums[completion.id & ((1U << part_bits) - 1)] = completion.crc32c;
+    const auto part = completion.id & ((1U << part_bits) - 1);
+    if (part < active.sums.size()) active.sums[part] = completion.crc32c;
+    if (active.cached) cache_requests_ += completion.attempts;
     if (completion.error && !active.error) {
       // The store names shard and range.
       active.error.emplace(completion.error->code(),
@@ -106,7 +150,7 @@ void Fetcher::poll(std::vector<Done>& done, std::chrono::milliseconds timeout) {
                            options_.rank);
     }
     if (--active.parts_left > 0 || !ended(key, active)) continue;
-    done.push_back({active.job, std::move(active.error)});
+    done.push_back({active.job, std::move(active.error), active.cached});
     active_.erase(found);
   }
 }
@@ -114,8 +158,9 @@ void Fetcher::poll(std::vector<Done>& done, std::chrono::milliseconds timeout) {
 Counters Fetcher::counters() const {
   auto all = counters_;
   const auto& client = client_.counters();
-  all.requests = client.requests;
-  all.retries += client.retries;
+  // What is in flight is counted there, not yet here.
+  all.requests = client.requests - std::min(client.requests, cache_requests_);
+  all.retries += client.retries;  // none is of a file: what fails there is read from the store
   all.wasted_bytes += client.wasted_bytes;
   all.store = client;
   all.peak_requests = client_.peak_requests();

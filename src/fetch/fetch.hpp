@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "fetch/cache.hpp"
 #include "format/format.hpp"
 #include "manifest/manifest.hpp"
 #include "store/store.hpp"
@@ -28,6 +29,7 @@ struct Job {
 struct Done {
   Job job;
   std::optional<Error> error;
+  bool cached = false;  ///< it came from the cache
 };
 
 struct Options {
@@ -35,21 +37,25 @@ struct Options {
   std::uint64_t request_size = 8U << 20;  ///< largest range of one request
   std::uint64_t room = UINT64_MAX;        ///< bytes that may be in flight at once
   int rank = 0;                           ///< for messages
+  BlockCache* cache = nullptr;            ///< asked before the store
 };
 
 struct Counters {
   std::uint64_t blocks = 0;    ///< that arrived whole and right
-  std::uint64_t bytes = 0;     ///< of those blocks: each counted once, whatever it took
+  std::uint64_t bytes = 0;     ///< of those from the store: each counted once, whatever it took
   std::uint64_t requests = 0;  ///< sent to the store
   std::uint64_t retries = 0;   ///< requests sent again, and blocks read again
   std::uint64_t wasted_bytes = 0;
   std::uint64_t corrupt = 0;      ///< blocks read again because of their checksum
   store::Counters store;          ///< the store's own, of hedges and causes
   std::size_t peak_requests = 0;  ///< the level of requests in flight that was found
+  std::uint64_t cache_hits = 0;   ///< blocks that came from the cache
+  std::uint64_t cache_bytes = 0;  ///< of those
 };
 
 /// Reads blocks in ranges of at most request_size, many at once; checks length, ETag and CRC32C;
-/// reads a bad block again; splits it into samples. Not thread safe but for wake().
+/// reads a bad block again; one that the cache has only in a bad state, from the store; splits it
+/// into samples. Not thread safe but for wake().
 class Fetcher {
  public:
   /// Keeps references to the manifest and the format.
@@ -65,6 +71,8 @@ class Fetcher {
  private:
   struct Active {
     Job job;
+    bool cached = false;  // being read from the cache
+    EntryHeader header;   // of its entry there
     std::uint64_t parts_left = 0;
     unsigned attempt = 1;
     std::uint64_t part = 0;           // bytes of each request but the last
@@ -72,6 +80,11 @@ class Fetcher {
     std::optional<Error> error;
   };
   void request(std::uint64_t key, Active& active);
+  void request_cached(std::uint64_t key, Active& active, const Place& place);
+  void read_parts(std::uint64_t key, Active& active, const std::string& uri, std::uint64_t offset,
+                  std::uint64_t part, const std::optional<store::ObjectInfo>& expect);
+  /// All parts from the cache are there, or have failed: whether they are the block.
+  bool came_from_cache(Active& active);
   /// All parts are there, or have failed: whether the job has ended, in `active.error` how.
   bool ended(std::uint64_t key, Active& active);
   [[nodiscard]] static std::uint32_t checksum(const Active& active, std::uint64_t length);
@@ -84,6 +97,7 @@ class Fetcher {
   std::unordered_map<std::uint64_t, Active> active_;  // by the key that its requests carry
   std::uint64_t next_key_ = 0;
   Counters counters_;
+  std::uint64_t cache_requests_ = 0;  // of the client's, those that read the cache
   std::vector<store::Completion> completions_;
 };
 

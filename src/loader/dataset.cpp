@@ -96,17 +96,19 @@ Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loade
 Machine inspect_machine(const Config& config, comm::Communicator& comm, comm::Communicator& node) {
   Machine machine;
   machine.ranks = static_cast<std::uint32_t>(comm.size());
-  std::array<std::uint64_t, 2> least{};
+  std::array<std::uint64_t, 3> least{};
   const auto whole = comm.split_by_node(0);  // node_ranks may divide it
   comm::together(comm, [&] {
     const auto ranks = static_cast<std::uint64_t>(whole->size());
     least[0] = config.memory != 0 ? config.memory : telemetry::available_memory() / 2 / ranks;
     // One rank alone has its arena in private memory.
     least[1] = node.size() > 1 ? exchange::shared_space().free / ranks : UINT64_MAX;
+    least[2] = ranks;
   });
   comm.all_reduce(least, comm::Op::min);
   machine.budget = least[0];
   machine.shared = least[1];
+  machine.smallest_node = static_cast<std::uint32_t>(least[2]);
   auto largest = static_cast<std::uint64_t>(node.size());
   comm.all_reduce(std::span(&largest, 1), comm::Op::max);
   machine.largest_node = static_cast<std::uint32_t>(largest);

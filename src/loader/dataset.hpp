@@ -33,6 +33,7 @@ struct Machine {
   std::uint32_t ranks = 1;
   std::uint32_t largest_node = 1;     ///< most ranks on one node
   std::uint64_t budget = UINT64_MAX;  ///< bytes of a rank
+  std::uint32_t smallest_node = 1;    ///< fewest ranks of one, however node_ranks divides it
   std::uint64_t shared = UINT64_MAX;  ///< of them in the node's shared memory, for its arena
 };
 

@@ -5,12 +5,16 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "loader/foresight.hpp"
 #include "telemetry/memory.hpp"
 
 namespace faro::loader {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// The last blocks of a run are given that long to reach the cache.
+constexpr double cache_seconds = 60;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -54,6 +58,29 @@ exchange::Arena take_arena(comm::Communicator& world, comm::Communicator& node,
   return std::move(*arena);
 }
 
+/// Collective; nothing where the configuration has no cache, or a window that holds all blocks
+/// anyway makes memory for them pointless.
+std::unique_ptr<fetch::BlockCache> open_cache(const Config& config, const Dataset& dataset,
+                                              const exchange::ScheduleOptions& schedule,
+                                              comm::Communicator& world) {
+  if (config.cache == "none" || (config.cache == "memory" && schedule.resident)) return nullptr;
+  const auto node = world.split_by_node(0);  // node_ranks may divide it, the cache it does not
+  std::vector<bool> here;
+  for (const int rank : map_nodes(world, *node)) here.push_back(rank >= 0);
+  std::unique_ptr<fetch::BlockCache> cache;
+  std::optional<Error> error;
+  try {
+    cache = std::make_unique<fetch::BlockCache>(
+        fetch::CacheOptions{config.cache, config.cache_limit}, dataset.manifest, *node,
+        std::make_unique<NodeForesight>(dataset.manifest, schedule, std::move(here),
+                                        config.cache_limit));
+  } catch (...) {  // the same on all ranks of the node
+    error = comm::current_error(world.rank());
+  }
+  comm::agree(world, error);
+  return cache;
+}
+
 }  // namespace
 
 void Backoff::pause(exchange::Progress& progress, std::uint64_t seen) {
@@ -90,9 +117,14 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
     if (config.verify) proof_.emplace(dataset.manifest, run.plan.resident);
     exchange_ = std::make_unique<exchange::Exchange>(dataset.manifest, schedule_, arena_, *rounds_,
                                                      progress_, options);
-    feeder_ = std::make_unique<Feeder>(
-        dataset.manifest, *dataset.format, schedule_, arena_, node.rank(), progress_,
-        fetch::Options{std::move(store), config.request_size, run.capacity, world.rank()}, proof());
+  });
+  cache_ = open_cache(config, dataset, schedule_.options(), world);
+  comm::together(world, [&] {
+    feeder_ = std::make_unique<Feeder>(dataset.manifest, *dataset.format, schedule_, arena_,
+                                       node.rank(), progress_,
+                                       fetch::Options{std::move(store), config.request_size,
+                                                      run.capacity, world.rank(), cache_.get()},
+                                       proof());
   });
   if (threaded_) thread_ = std::thread([this] { drive(); });
 }
@@ -108,6 +140,7 @@ Engine::~Engine() {
   }
   if (thread_.joinable()) thread_.join();
   feeder_.reset();
+  cache_.reset();  // it reads the arena
   bool together = true;
   try {
     // Ranks that have all their batches may be waiting for this one to end the epoch with them.
@@ -200,6 +233,21 @@ void Engine::close_epoch(std::uint64_t epoch) {
     ++closed_;
   }
   if (plan) schedule_.forget_before(epoch + 1);
+  if (cache_ && epoch + 1 == config_.epochs) await_cache();
+}
+
+void Engine::await_cache() {
+  const auto start = Clock::now();
+  Backoff backoff;
+  while (!cache_->idle()) {
+    const auto seen = progress_.changes();
+    if (!threaded_) step();
+    backoff.pause(progress_, seen);
+    if (seconds_since(start) > cache_seconds) {
+      cache_->close(fmt::format("the last blocks took it more than {} s", cache_seconds));
+      return;
+    }
+  }
 }
 
 void Engine::count_left_out(std::uint64_t epoch) {

@@ -43,6 +43,8 @@ class Engine {
   [[nodiscard]] Proof* proof() { return proof_ ? &*proof_ : nullptr; }
   [[nodiscard]] exchange::Schedule& schedule() { return schedule_; }
   [[nodiscard]] fetch::Counters counters() const { return feeder_->counters(); }
+  /// nullptr where there is none.
+  [[nodiscard]] fetch::BlockCache* cache() const { return cache_.get(); }
   [[nodiscard]] std::uint64_t received_bytes() const { return exchange_->received_bytes(); }
   /// Bytes that this process has mapped of its neighbours' segments.
   [[nodiscard]] std::uint64_t neighbours_resident() const;
@@ -54,6 +56,8 @@ class Engine {
   /// \param heed_failure whether a failure of the exchange ends the wait: peers will not come then
   void await(std::unique_ptr<comm::Operation> operation, bool heed_failure);
   void count_left_out(std::uint64_t epoch);
+  /// What has come from the store is in the cache, or the cache is too slow.
+  void await_cache();
 
   const Config& config_;
   const Dataset& dataset_;
@@ -69,6 +73,7 @@ class Engine {
   std::uint64_t closed_ = 0;   // epochs
   bool proof_broken_ = false;  // all ranks know
   std::unique_ptr<exchange::Exchange> exchange_;
+  std::unique_ptr<fetch::BlockCache> cache_;
   std::unique_ptr<Feeder> feeder_;
   bool threaded_;
   std::thread thread_;

@@ -9,9 +9,12 @@ namespace faro::loader {
 namespace {
 
 using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
 
 // Blocks being read at once: enough to keep all requests busy, even where blocks are small.
 constexpr std::size_t most_pending = 4096;
+// The arena's memory, and blocks of the next epoch, wait no longer for a cache that stands still.
+constexpr auto cache_patience = 30s;
 
 }  // namespace
 
@@ -26,6 +29,7 @@ Feeder::Feeder(const manifest::Manifest& manifest, const format::Format& format,
       progress_(progress),
       rank_(static_cast<std::uint32_t>(options.rank)),
       proof_(proof),
+      cache_(options.cache),
       fetcher_(manifest, format, options),
       thread_([this] { work(); }) {}
 
@@ -46,6 +50,7 @@ void Feeder::work() {
     const std::uint64_t epochs = resident ? 1 : schedule_.options().epochs;
     std::vector<fetch::Done> done;
     while (!stop_) {
+      take_back();
       free_released();
       while (fetcher_.pending() < most_pending && start_next()) {
       }
@@ -62,7 +67,7 @@ void Feeder::work() {
       fetcher_.poll(done, patience);
       for (const auto& end : done) {
         if (end.error) throw Error(*end.error);
-        arrived(end.job);
+        arrived(end);
       }
       const std::scoped_lock lock(mutex_);
       counters_ = fetcher_.counters();
@@ -89,8 +94,26 @@ void Feeder::free_released() {
   schedule_.forget_before(epoch);
   while (!entries_.empty() && entries_.front().done &&
          std::pair(entries_.front().epoch, entries_.front().turn) < std::pair(epoch, turn)) {
+    if (entries_.front().kept) return;
     entries_.pop_front();
     ++first_id_;
+  }
+}
+
+void Feeder::take_back() {
+  if (cache_ == nullptr) return;
+  finished_.clear();
+  cache_->finished(finished_);
+  for (const auto id : finished_) {
+    auto& entry = entries_[id - first_id_];
+    entry.kept = false;
+    underway_.erase(entry.block);
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (!finished_.empty() || cache_->idle()) {
+    cache_moved_ = now;
+  } else if (now - cache_moved_ > cache_patience) {
+    cache_->close(fmt::format("it has written nothing for {} s", cache_patience.count()));
   }
 }
 
@@ -109,6 +132,8 @@ bool Feeder::start_next() {
       continue;
     }
     const auto index = plan->order.block(turn_);
+    // One that an earlier epoch is about to bring into the cache is waited for.
+    if (cache_ != nullptr && underway_.contains(index)) return false;
     const auto& block = manifest_.blocks[index];
     const auto address = plan->address[turn_];
     const auto bytes = exchange::footprint(block);
@@ -119,17 +144,27 @@ bool Feeder::start_next() {
     auto* at = arena_.at(node_rank_, address);
     auto* extents = reinterpret_cast<format::Extent*>(at + exchange::index_offset(block));
     fetcher_.start({first_id_ + entries_.size(), index, at, extents});
-    entries_.push_back({epoch_, turn_, address});
+    entries_.push_back({epoch_, turn_, address, index});
+    if (cache_ != nullptr) underway_.insert(index);
     ++turn_;
     return true;
   }
   return false;
 }
 
-void Feeder::arrived(const fetch::Job& job) {
+void Feeder::arrived(const fetch::Done& done) {
+  const auto& job = done.job;
   auto& entry = entries_[job.id - first_id_];
   if (proof_ != nullptr) prove(entry, job);
   entry.done = true;
+  if (cache_ == nullptr) return;
+  if (done.cached) {
+    cache_->used(job.block, entry.epoch, entry.turn);
+  } else {
+    const std::span<const std::byte> bytes(job.bytes, manifest_.blocks[job.block].length);
+    entry.kept = cache_->put(job.id, job.block, bytes, entry.epoch, entry.turn);
+  }
+  if (!entry.kept) underway_.erase(job.block);
 }
 
 void Feeder::prove(const Entry& entry, const fetch::Job& job) {

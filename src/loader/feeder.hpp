@@ -3,10 +3,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <unordered_set>
+#include <vector>
 
 #include "exchange/arena.hpp"
 #include "exchange/progress.hpp"
@@ -33,13 +36,17 @@ class Feeder {
     std::uint64_t epoch = 0;
     std::uint64_t turn = 0;
     std::uint64_t address = 0;
+    std::uint64_t block = 0;
     bool done = false;
+    bool kept = false;  // the cache is not done with its bytes
   };
   void work();
   void free_released();
   /// Starts the next block of this rank; false where there is none left, or no room.
   bool start_next();
-  void arrived(const fetch::Job& job);
+  void arrived(const fetch::Done& done);
+  /// What the cache has written is its no more; one that stands still is closed.
+  void take_back();
   void prove(const Entry& entry, const fetch::Job& job);
   void publish();
 
@@ -51,6 +58,7 @@ class Feeder {
   exchange::Progress& progress_;
   std::uint32_t rank_;
   Proof* proof_;
+  fetch::BlockCache* cache_;
   fetch::Fetcher fetcher_;
 
   std::uint64_t epoch_ = 0;  // of the next block to start
@@ -59,6 +67,9 @@ class Feeder {
   std::uint64_t first_id_ = 0;       // entries_[i] is job first_id_ + i
   std::uint64_t ready_id_ = 0;       // all jobs below are done
   exchange::Progress::Ready ready_;  // as published last
+  std::vector<std::uint64_t> finished_;
+  std::unordered_set<std::uint64_t> underway_;  // blocks on their way here, and into the cache
+  std::chrono::steady_clock::time_point cache_moved_ = std::chrono::steady_clock::now();
 
   mutable std::mutex mutex_;  // guards counters_
   fetch::Counters counters_;

@@ -21,7 +21,7 @@ double seconds_since(Clock::time_point start) {
 /// What all ranks must agree on, as the order and the plan follow from it: a seed taken from each
 /// rank's clock would give every rank another epoch.
 void check_same_settings(const Config& c, comm::Communicator& world) {
-  const std::array<std::pair<const char*, std::uint64_t>, 16> values{{
+  const std::array<std::pair<const char*, std::uint64_t>, 18> values{{
       {"seed", c.seed},
       {"first_epoch", c.first_epoch},
       {"epochs", c.epochs},
@@ -38,6 +38,10 @@ void check_same_settings(const Config& c, comm::Communicator& world) {
       {"raw_header", c.raw_header},
       {"raw_record", c.raw_record},
       {"manifest", c.manifest.empty() ? 0U : 1U},
+      {"cache", c.cache == "none"     ? 0U
+                : c.cache == "memory" ? 1U
+                                      : 2U},
+      {"cache_limit", c.cache_limit},
   }};
   std::vector<std::uint64_t> least;
   for (const auto& [name, value] : values) least.push_back(value);
@@ -54,12 +58,13 @@ void check_same_settings(const Config& c, comm::Communicator& world) {
 }  // namespace
 
 struct Loader::Impl {
-  Impl(const Config& given, MPI_Comm comm, const Log& log);
+  Impl(const Config& given, MPI_Comm comm, const Log& given_log);
 
   std::optional<Batch> next();
   void end_epoch();
 
   Config config;
+  Log log;
   std::unique_ptr<comm::Communicator> world;
   std::unique_ptr<comm::Communicator> node;
   loader::Dataset dataset;
@@ -73,7 +78,8 @@ struct Loader::Impl {
   EpochStats epoch;
 };
 
-Loader::Impl::Impl(const Config& given, MPI_Comm comm, const Log& log) : config(given) {
+Loader::Impl::Impl(const Config& given, MPI_Comm comm, const Log& given_log)
+    : config(given), log(given_log) {
   comm::ensure_mpi();
   world = comm::from_mpi(comm);
   comm::together(*world, [&] { config.validate(); });
@@ -134,6 +140,11 @@ void Loader::Impl::end_epoch() {
   engine->close_epoch(begun - 1);
   epoch.seconds = seconds_since(epoch_start);
   epoch.verified = config.verify;
+  if (auto* cache = engine->cache(); cache != nullptr && log) {
+    if (const auto warning = cache->take_warning()) {
+      log(fmt::format("warning (rank {}): {}", world->rank(), *warning));
+    }
+  }
 }
 
 Loader::Loader(const Config& config, MPI_Comm comm, Log log)
@@ -193,6 +204,14 @@ LoaderStats Loader::stats() const {
   stats.peak_mapped_bytes = telemetry::peak_resident();
   stats.peak_rss_bytes = stats.peak_mapped_bytes -
                          std::min(stats.peak_mapped_bytes, impl_->engine->neighbours_resident());
+  stats.cache_hits = counters.cache_hits;
+  stats.cache_bytes = counters.cache_bytes;
+  if (const auto* cache = impl_->engine->cache()) {
+    const auto kept = cache->counters();
+    stats.cache_written_bytes = kept.written_bytes;
+    stats.cache_dropped = kept.dropped;
+    stats.peak_rss_bytes += cache->memory();
+  }
   return stats;
 }
 

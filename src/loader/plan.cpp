@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "exchange/exchange.hpp"
 #include "exchange/schedule.hpp"
+#include "fetch/cache_entry.hpp"
 #include "loader/dataset.hpp"
 
 namespace faro::loader {
@@ -19,6 +20,10 @@ constexpr std::uint64_t descriptor_bytes = 256;
 // libcurl's buffer for each request in flight, with its handle.
 constexpr std::uint64_t request_buffer = 320U << 10;
 constexpr std::uint64_t epochs_alive = 3;  // fetched, exchanged and consumed
+// Of a block, where there is a cache: its next read, its turns in two epochs, its place, and its
+// entry in what may be removed; of a shard its key.
+constexpr std::uint64_t cache_table_bytes = 8 + 2 * 20 + 8 + 128;
+constexpr std::uint64_t cache_shard_bytes = 16;
 
 /// What does not depend on the window.
 struct Facts {
@@ -29,6 +34,7 @@ struct Facts {
   std::uint64_t local = 0;          // largest local batch
   std::uint64_t resident = 0;       // largest rank's arena with all blocks in it
   std::uint64_t largest_block = 0;  // footprint
+  std::uint64_t cacheable = 0;      // all blocks, as the cache counts them
   double density = 1;               // largest footprint over bytes of a block
   bool remote = false;              // more than one node
 };
@@ -52,6 +58,7 @@ Facts gather(const manifest::Manifest& manifest, const Config& config, const Mac
     const auto bytes = exchange::footprint(block);
     load[whole.reader(turn)] += bytes;
     facts.largest_block = std::max(facts.largest_block, bytes);
+    facts.cacheable += fetch::entry_cost(block.length);
     facts.density =
         std::max(facts.density, static_cast<double>(bytes) / static_cast<double>(block.length));
   }
@@ -138,10 +145,17 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
                      (2 * steps + config.leases) * facts.local * descriptor_bytes;
   for (const auto& shard : manifest.shards)
     plan.table_bytes += sizeof(shard) + shard.uri.size() + 32;
+  if (config.cache != "none") {
+    plan.table_bytes += blocks * cache_table_bytes + manifest.shards.size() * cache_shard_bytes;
+  }
+  if (config.cache == "memory" && !plan.resident) {
+    const auto all = std::min(config.cache_limit, facts.cacheable);
+    plan.cache_bytes = (all + facts.machine.smallest_node - 1) / facts.machine.smallest_node;
+  }
   if (config.verify) plan.table_bytes += epochs_alive * manifest.shards.size() * 64;
   plan.request_bytes = config.max_requests * request_buffer;
-  plan.planned_peak_bytes =
-      plan.arena_bytes + plan.arrival_bytes + plan.table_bytes + plan.request_bytes;
+  plan.planned_peak_bytes = plan.arena_bytes + plan.arrival_bytes + plan.table_bytes +
+                            plan.request_bytes + plan.cache_bytes;
   return run;
 }
 
