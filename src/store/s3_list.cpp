@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "store/braces.hpp"
 #include "store/s3/xml.hpp"
+#include "store/upload.hpp"
 
 namespace faro::store {
 namespace {
@@ -130,6 +131,15 @@ void expand_one(Lister& lister, const Place& place, const std::string& suffix,
 }
 
 }  // namespace
+
+std::vector<std::string> list_objects(const std::string& prefix, const Options& options) {
+  const Place place(prefix);
+  std::vector<std::string> uris;
+  for (const auto& key : Lister(options).keys(place, place.key, true)) {
+    uris.push_back(place.uri(key));
+  }
+  return uris;
+}
 
 std::vector<std::string> expand_s3(const std::string& data, const std::string& suffix,
                                    const Options& options) {

@@ -183,6 +183,13 @@ def late_error(x, _):
     error(x, 200, "InternalError", CODES["InternalError"][1])
 
 
+def lost(x, _):
+    """Does what it is asked, and its answer does not come through."""
+    x.write = lambda data: None
+    well(x)
+    x.close()
+
+
 def text_of(body):
     """As an error, or as what was asked for where that is XML."""
     return lambda x, _: xml(x, 200 if x.kind in ("list", "init", "complete") else 403, body)
@@ -276,6 +283,7 @@ STEPS = {
     "no_token": of(no_page_end, ""),
     "same_token": of(no_page_end, "0"),
     "late_error": late_error,
+    "lost": lost,
     "no_answer": lambda x, _: x.send(200, {"Content-Length": 0}),
 }
 

@@ -110,8 +110,9 @@ def complete(x):
     with lock:
         parts = uploads.pop(x.query["uploadId"], None)
         if parts is not None:
-            body = b"".join(parts[number] for number in sorted(parts))
-            objects[x.key] = (body, f'"{hashlib.md5(body).hexdigest()}-{len(parts)}"')
+            bodies = [parts[number] for number in sorted(parts)]
+            digests = b"".join(hashlib.md5(body).digest() for body in bodies)
+            objects[x.key] = (b"".join(bodies), f'"{hashlib.md5(digests).hexdigest()}-{len(parts)}"')
     if parts is None:
         return error(x, 404, "NoSuchUpload")
     return xml(x, 200, "<CompleteMultipartUploadResult><ETag>&quot;x&quot;</ETag>"
