@@ -1,17 +1,12 @@
 #include "pack/shard_writer.hpp"
 
-#include <archive.h>
 #include <archive_entry.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <utility>
 
 #include "base/error.hpp"
-#include "pack/os_error.hpp"
 
 namespace faro::pack {
 namespace {
@@ -38,30 +33,37 @@ void ShardWriter::FreeArchive::operator()(archive* tar) const noexcept {
   archive_write_free(tar);
 }
 
-ShardWriter::ShardWriter(std::string path) : path_(std::move(path)), part_(path_ + ".part") {
-  file_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file_ < 0) fail_io(errno, "create");
-  tar_.reset(archive_write_new());
-  if (!tar_ || archive_write_set_format_ustar(tar_.get()) != ARCHIVE_OK ||
-      archive_write_set_bytes_per_block(tar_.get(), 1 << 20) != ARCHIVE_OK ||
-      archive_write_set_bytes_in_last_block(tar_.get(), 1) != ARCHIVE_OK ||
-      archive_write_open_fd(tar_.get(), file_) != ARCHIVE_OK) {
-    close();  // a constructor that throws has no destructor
-    fail(ErrorCode::memory, "libarchive cannot begin {}", part_);
-  }
+ShardWriter::ShardWriter(Output& output, std::string path)
+    : output_(output), path_(std::move(path)), tar_(archive_write_new()) {
+  check(tar_ && archive_write_set_format_ustar(tar_.get()) == ARCHIVE_OK &&
+            archive_write_set_bytes_per_block(tar_.get(), 1 << 20) == ARCHIVE_OK &&
+            archive_write_set_bytes_in_last_block(tar_.get(), 1) == ARCHIVE_OK &&
+            archive_write_open(tar_.get(), this, nullptr, &ShardWriter::on_write, nullptr) ==
+                ARCHIVE_OK,
+        ErrorCode::memory, "libarchive cannot begin {}", path_);
 }
 
 ShardWriter::~ShardWriter() {
-  close();
+  if (tar_) archive_write_fail(tar_.get());  // frees without writing the archive's end
 }
 
-void ShardWriter::close() noexcept {
-  if (tar_) archive_write_fail(tar_.get());  // frees without writing the archive's end
-  tar_.reset();
-  if (file_ >= 0) ::close(file_);
-  file_ = -1;
-  if (!part_.empty()) ::unlink(part_.c_str());
-  part_.clear();
+la_ssize_t ShardWriter::on_write(archive* tar, void* self, const void* bytes,
+                                 std::size_t size) noexcept {
+  auto& writer = *static_cast<ShardWriter*>(self);
+  try {
+    writer.output_.write({static_cast<const std::byte*>(bytes), size});
+    writer.size_ += size;
+    return static_cast<la_ssize_t>(size);
+  } catch (...) {
+    writer.failure_ = std::current_exception();
+    archive_set_error(tar, EIO, "the output failed");
+    return -1;
+  }
+}
+
+void ShardWriter::check_written(bool written) const {
+  if (failure_) std::rethrow_exception(failure_);
+  check(written, ErrorCode::io, "cannot write {}: {}", path_, archive_error_string(tar_.get()));
 }
 
 void ShardWriter::add(const SourceSample& sample) {
@@ -88,34 +90,18 @@ void ShardWriter::add_member(const std::string& name, std::span<const std::byte>
   archive_entry_set_size(entry.get(), narrow<la_int64_t>(bytes.size()));
 
   const int status = archive_write_header(tar_.get(), entry.get());
-  if (status == ARCHIVE_FATAL) fail_io(archive_errno(tar_.get()), "write");
+  check_written(status != ARCHIVE_FATAL);
   check(status == ARCHIVE_OK, ErrorCode::invalid_argument, "{} cannot hold a member '{}': {}",
         path_, name, archive_error_string(tar_.get()));
-  if (!bytes.empty() && archive_write_data(tar_.get(), bytes.data(), bytes.size()) < 0) {
-    fail_io(archive_errno(tar_.get()), "write");
-  }
+  if (bytes.empty()) return;
+  check_written(archive_write_data(tar_.get(), bytes.data(), bytes.size()) >= 0);
 }
 
 std::uint64_t ShardWriter::finish() {
-  if (archive_write_close(tar_.get()) != ARCHIVE_OK) fail_io(archive_errno(tar_.get()), "write");
+  check_written(archive_write_close(tar_.get()) == ARCHIVE_OK);
   tar_.reset();
-  if (::fsync(file_) != 0) fail_io(errno, "write");
-  const off_t size = ::lseek(file_, 0, SEEK_END);
-  if (size < 0) fail_io(errno, "measure");
-  if (::close(std::exchange(file_, -1)) != 0) fail_io(errno, "close");
-  return static_cast<std::uint64_t>(size);
-}
-
-void ShardWriter::commit() {
-  check(file_ < 0 && !part_.empty(), ErrorCode::internal, "{} is not finished", path_);
-  if (std::rename(part_.c_str(), path_.c_str()) != 0) fail_io(errno, "rename");
-  part_.clear();
-}
-
-void ShardWriter::fail_io(int error, const char* what) const {
-  const bool full = error == ENOSPC || error == EDQUOT;
-  fail(code_of(error), "cannot {} {}: {}{}", what, part_.empty() ? path_ : part_, text_of(error),
-       full ? "; free some space or give another output directory" : "");
+  output_.finish();
+  return size_;
 }
 
 }  // namespace faro::pack

@@ -1,46 +1,47 @@
 #pragma once
 
+#include <archive.h>
+
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
 
 #include "pack/source.hpp"
-
-struct archive;
+#include "pack/target.hpp"
 
 namespace faro::pack {
 
-/// Writes one tar shard (ustar) whose bytes depend on the samples alone: no time, no owner.
-/// Writes to `path`.part; finish() makes it durable, commit() gives it its name. Without commit()
-/// nothing is left of it. Errors name the path: io (with what to do where the disk is full),
-/// access_denied, invalid_argument (a key or a field that a shard cannot hold).
+/// Writes one tar shard (ustar) whose bytes depend on the samples alone: no time, no owner. Errors:
+/// the output's, and invalid_argument (a key or a field that a shard cannot hold).
 class ShardWriter {
  public:
-  explicit ShardWriter(std::string path);
+  /// \param path what the shard is called in messages
+  ShardWriter(Output& output, std::string path);
   ~ShardWriter();
   ShardWriter(const ShardWriter&) = delete;
   ShardWriter& operator=(const ShardWriter&) = delete;
 
   /// One sample: a member `key.name` for each field.
   void add(const SourceSample& sample);
-  /// Ends the archive and waits until the disk has it. Returns its size in bytes.
+  /// Ends the archive, and finishes the output. Returns its size in bytes.
   std::uint64_t finish();
-  /// Renames the finished file to `path`, over whatever is there.
-  void commit();
 
  private:
+  static la_ssize_t on_write(archive* tar, void* self, const void* bytes,
+                             std::size_t size) noexcept;
   void add_member(const std::string& name, std::span<const std::byte> bytes);
-  [[noreturn]] void fail_io(int error, const char* what) const;
-  void close() noexcept;
+  void check_written(bool written) const;
 
   struct FreeArchive {
     void operator()(archive* tar) const noexcept;
   };
 
+  Output& output_;
   std::string path_;
-  std::string part_;
-  int file_ = -1;
+  std::uint64_t size_ = 0;
+  std::exception_ptr failure_;  // of the output: no exception may cross libarchive
   std::unique_ptr<archive, FreeArchive> tar_;
 };
 

@@ -19,35 +19,45 @@ SourceSample sample(const std::string& key, const std::string& payload) {
   return made;
 }
 
+/// A shard of a directory.
+struct Shard {
+  explicit Shard(const std::string& directory, const std::string& name = "a.tar")
+      : target(open_directory(directory)), output(target->create(name)), writer(*output, name) {}
+
+  std::unique_ptr<Target> target;
+  std::unique_ptr<Output> output;
+  ShardWriter writer;
+};
+
 TEST(ShardWriter, AppearsOnlyWhenCommitted) {
   const Directory dir;
   const std::string path = dir / "a.tar";
   {
-    ShardWriter writer(path);
-    writer.add(sample("000000", "hello"));
-    EXPECT_EQ(writer.finish(), 512U + 512U + 512U + 1024U);  // two headers, one payload, the end
+    Shard shard(dir.path());
+    shard.writer.add(sample("000000", "hello"));
+    EXPECT_EQ(shard.writer.finish(), 512U + 512U + 512U + 1024U);  // headers, payload, the end
     EXPECT_FALSE(fs::exists(path));
-    writer.commit();
+    shard.target->commit();
   }
   EXPECT_EQ(fs::file_size(path), 2560U);
   {
-    ShardWriter abandoned(dir / "b.tar");
-    abandoned.add(sample("000000", "hello"));
+    Shard abandoned(dir.path(), "b.tar");
+    abandoned.writer.add(sample("000000", "hello"));
   }
   {
-    ShardWriter finished(dir / "c.tar");
-    finished.finish();
+    Shard finished(dir.path(), "c.tar");
+    finished.writer.finish();
   }
   EXPECT_EQ(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()), 1);
 }
 
 TEST(ShardWriter, PythonReadsIt) {
   const Directory dir;
-  ShardWriter writer(dir / "a.tar");
-  writer.add(sample("000000", "hello"));
-  writer.add(sample("000001", std::string(3'000, 'x')));
-  writer.finish();
-  writer.commit();
+  Shard shard(dir.path());
+  shard.writer.add(sample("000000", "hello"));
+  shard.writer.add(sample("000001", std::string(3'000, 'x')));
+  shard.writer.finish();
+  shard.target->commit();
   const std::string script =
       "import sys, tarfile\n"
       "t = tarfile.open(sys.argv[1])\n"
@@ -62,7 +72,8 @@ TEST(ShardWriter, PythonReadsIt) {
 
 TEST(ShardWriter, RefusesNamesThatAShardCannotHold) {
   const Directory dir;
-  ShardWriter writer(dir / "a.tar");
+  Shard shard(dir.path());
+  ShardWriter& writer = shard.writer;
   for (const char* key : {"", "a.b", "/a", "a/"}) {
     EXPECT_EQ(error_of([&] { writer.add(sample(key, "x")); }).code(), ErrorCode::invalid_argument)
         << key;
@@ -76,7 +87,7 @@ TEST(ShardWriter, RefusesNamesThatAShardCannotHold) {
 
 TEST(ShardWriter, SaysWhereItCannotWrite) {
   const Directory dir;
-  const Error error = error_of([&] { ShardWriter writer(dir / "none/a.tar"); });
+  const Error error = error_of([&] { const Shard shard(dir / "none"); });
   EXPECT_EQ(error.code(), ErrorCode::not_found);
   EXPECT_NE(std::string(error.what()).find("none/a.tar"), std::string::npos) << error.what();
 }
@@ -91,7 +102,8 @@ TEST(ShardWriter, LeavesNothingWhereWritingFails) {
   small.rlim_cur = 1 << 20;
   setrlimit(RLIMIT_FSIZE, &small);
   const Error error = error_of([&] {
-    ShardWriter writer(dir / "a.tar");
+    Shard shard(dir.path());
+    ShardWriter& writer = shard.writer;
     for (int i = 0; i < 40; ++i) writer.add(sample(padded(i, 40), std::string(100'000, 'x')));
     writer.finish();
   });
@@ -107,9 +119,9 @@ TEST(ShardWriter, SaysThatTheDiskIsFull) {
   const Directory dir;
   fs::create_symlink("/dev/full", dir / "a.tar.part");
   const Error error = error_of([&] {
-    ShardWriter writer(dir / "a.tar");
-    writer.add(sample("000000", "hello"));
-    writer.finish();
+    Shard shard(dir.path());
+    shard.writer.add(sample("000000", "hello"));
+    shard.writer.finish();
   });
   EXPECT_EQ(error.code(), ErrorCode::io);
   EXPECT_NE(std::string(error.what()).find("free some space"), std::string::npos) << error.what();
