@@ -4,27 +4,47 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: jobs/quickstart.sh [DIRECTORY]
+usage: jobs/quickstart.sh [DIRECTORY] [--data s3://BUCKET/PREFIX]
 
 Installs what is missing (jobs/setup.sh), builds the faro command, fetches Debian's
 dataset-fashion-mnist, packs its 60,000 training images into tar shards, and delivers them to 4
 ranks for 3 epochs, proving that each sample came exactly once and each byte was read once.
 Everything goes under DIRECTORY (build/quickstart); a second run builds and packs nothing again.
 
+  --data s3://BUCKET/PREFIX   the shards go to an object store, and are read from there; the bucket
+                              must exist
+
 environment:
   FARO_DATA   directory with the data set's four IDX files, where they cannot be fetched
+  AWS_*       for s3://: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and what else
+              AWS's tools take; ~/.aws is read as well
 EOF
 }
-case ${1:-} in -h | --help) usage; exit 0 ;; esac
+die() { echo "quickstart: $*" >&2; exit 1; }
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-mkdir -p "${1:-$root/build/quickstart}"
-out=$(cd "${1:-$root/build/quickstart}" && pwd)
+out=$root/build/quickstart
+data=
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --data)
+      data=${2:-}
+      [[ $data == s3://?* ]] || die "--data takes s3://BUCKET/PREFIX, not '$data'"
+      data=${data%/}
+      shift
+      ;;
+    -*) usage >&2; die "there is no option $1" ;;
+    *) out=$1 ;;
+  esac
+  shift
+done
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
 cd "$root"
 ranks=4
 
 heading() { printf '\n== %s\n' "$*"; }
-die() { echo "quickstart: $*" >&2; exit 1; }
 
 # Runs a command whose output only matters where it fails.
 quietly() {
@@ -85,13 +105,14 @@ if [[ $(id -u) -eq 0 ]]; then  # mpirun would refuse: it does not know that this
 fi
 
 heading "4/5 Packing 60,000 images into tar shards, $ranks ranks"
-data=$out/data
-if [[ -f $out/packed && $(<"$out/packed") == "$source" ]]; then
+data=${data:-$out/data}
+packed="$source -> $data"
+if [[ -f $out/packed && $(<"$out/packed") == "$packed" ]]; then
   echo "packed already: $data"
 else
   rm -f "$out/packed" "$out/manifest.faro.h5"
   mpirun -n $ranks "$faro" pack "$source" "$data" --split train --force
-  echo "$source" >"$out/packed"
+  echo "$packed" >"$out/packed"
 fi
 
 heading "5/5 Three epochs, shuffled globally, $ranks ranks"

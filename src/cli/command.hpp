@@ -38,6 +38,7 @@ int report_error(const Error& error);
 using Action = std::function<int()>;
 
 void add_pack(CLI::App& app, Action& chosen);
+void add_put(CLI::App& app, Action& chosen);
 void add_index(CLI::App& app, Action& chosen);
 void add_plan(CLI::App& app, Action& chosen);
 void add_run(CLI::App& app, Action& chosen);
@@ -46,5 +47,8 @@ void add_verify(CLI::App& app, Action& chosen);
 /// The settings among `all` with one of these names, for subcommands that take a few.
 [[nodiscard]] std::vector<config::Setting> only(std::vector<config::Setting> all,
                                                 std::vector<std::string> names);
+
+/// The settings of `config` that say how a store is reached, for subcommands that write to it.
+[[nodiscard]] std::vector<config::Setting> store_settings(Config& config);
 
 }  // namespace faro::cli

@@ -24,11 +24,11 @@ void add_index(CLI::App& app, Action& chosen) {
       "  faro index /data/records/ --format raw --raw-header 16 --raw-record 784\n");
   auto config = std::make_shared<Config>();
   config->checksums = true;
-  auto options = std::make_shared<Options>(
-      *command,
-      only(config::describe(*config),
-           {"data", "manifest", "format", "raw-header", "raw-record", "block-size", "checksums",
-            "request-size", "max-requests", "attempts", "request-timeout", "ca-file"}));
+  auto settings = only(config::describe(*config),
+                       {"data", "manifest", "format", "raw-header", "raw-record", "block-size",
+                        "checksums", "request-size", "low-speed", "hedge"});
+  for (auto& setting : store_settings(*config)) settings.push_back(std::move(setting));
+  auto options = std::make_shared<Options>(*command, std::move(settings));
   command->callback([config, options, &chosen] {
     chosen = [config, options] {
       auto comm = comm::from_mpi(MPI_COMM_WORLD);

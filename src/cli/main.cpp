@@ -17,6 +17,7 @@ constexpr const char* about =
 constexpr const char* examples =
     "\nFrom images to batches:\n"
     "  faro pack fashion-mnist/ shards/                     images into tar shards\n"
+    "  faro put shards/ s3://bucket/train                   shards into an object store\n"
     "  faro index shards/                                   find samples and record checksums\n"
     "  faro plan shards/ --global-batch 256 --window 1G     what a run takes, before it reads\n"
     "  mpirun -n 4 faro run shards/ --epochs 3 --global-batch 256 --verify --report report.json\n"
@@ -47,6 +48,7 @@ int main(int argc, char** argv) {
   app.get_formatter()->column_width(36);
   faro::cli::Action chosen;
   faro::cli::add_pack(app, chosen);
+  faro::cli::add_put(app, chosen);
   faro::cli::add_index(app, chosen);
   faro::cli::add_plan(app, chosen);
   faro::cli::add_run(app, chosen);

@@ -70,4 +70,10 @@ std::vector<config::Setting> only(std::vector<config::Setting> all,
   return all;
 }
 
+std::vector<config::Setting> store_settings(Config& config) {
+  return only(config::describe(config),
+              {"max-requests", "attempts", "request-timeout", "request-deadline", "outage-deadline",
+               "endpoint-url", "region", "profile", "s3-style", "anonymous", "ca-file"});
+}
+
 }  // namespace faro::cli

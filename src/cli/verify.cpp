@@ -16,9 +16,10 @@ void add_verify(CLI::App& app, Action& chosen) {
       "\nNeeds a manifest with checksums: `faro index DATA` writes one. Every bad block is named.\n"
       "  mpirun -n 4 faro verify shards/\n");
   auto config = std::make_shared<Config>();
-  auto options = std::make_shared<Options>(
-      *command, only(config::describe(*config), {"data", "manifest", "request-size", "max-requests",
-                                                 "attempts", "request-timeout", "ca-file"}));
+  auto settings =
+      only(config::describe(*config), {"data", "manifest", "request-size", "low-speed", "hedge"});
+  for (auto& setting : store_settings(*config)) settings.push_back(std::move(setting));
+  auto options = std::make_shared<Options>(*command, std::move(settings));
   command->callback([config, options, &chosen] {
     chosen = [config, options] {
       auto comm = comm::from_mpi(MPI_COMM_WORLD);
