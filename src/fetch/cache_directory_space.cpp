@@ -28,7 +28,7 @@ class DirectorySpace final : public CacheSpace {
     });
     listing = comm::broadcast_bytes(node, std::move(listing), 0);
     strangers_.resize(listing.size() / sizeof(CacheFiles::Found));
-    std::memcpy(strangers_.data(), listing.data(), listing.size());
+    if (!listing.empty()) std::memcpy(strangers_.data(), listing.data(), listing.size());
     tell_apart(manifest, keys, present);
   }
 
