@@ -22,6 +22,8 @@ using std::chrono::milliseconds;
 
 // How often requests in flight are looked at for slow ones and for deadlines.
 constexpr milliseconds watch_interval{10};
+// Over how long it is told whether this thread is the limit.
+constexpr milliseconds rest_interval{100};
 // A broken attempt that brought this many bytes does not count against the limit.
 constexpr std::uint64_t progress = 64 * 1024;
 // Tokens for a first attempt after so many failures in a row: as for a broken connection.
@@ -165,13 +167,23 @@ struct Client::Impl {
     }
   }
 
+  // This thread is the limit where it has next to no rest: more requests in flight would only wait
+  // for it.
+  void look_for_rest(Clock::time_point now) {
+    if (now - rest_since < rest_interval) return;
+    busy = http->slept() - rested < (now - rest_since) / 10;
+    rested = http->slept();
+    rest_since = now;
+  }
+
   void succeeded(Task& task, Result& result, bool by_hedge, std::vector<Completion>& done) {
     const auto now = Clock::now();
     if (task.scheme != Scheme::file) {
       answered(now);
       budget.refund();
       const auto bytes = task.attempt.kind == Attempt::Kind::read ? result.received : 1;
-      pace.finished(now, bytes, result.seconds, result.first_byte, queue.empty());
+      look_for_rest(now);
+      pace.finished(now, bytes, result.seconds, result.first_byte, queue.empty() || busy);
       if (task.attempt.kind == Attempt::Kind::read) hedging.finished(bytes, result.seconds);
     }
     if (by_hedge) ++counters.hedges_won;
@@ -311,6 +323,8 @@ struct Client::Impl {
 
   void race_slow_ones(Clock::time_point now) {
     if (!hedging.allowed() || outage.since()) return;
+    // Requests that wait for this thread are no faster on another connection.
+    const double slack = busy ? 2 : 1;
     std::vector<std::pair<double, Task*>> slow;
     for (Task* task : running) {
       if (task->hedge || task->scheme == Scheme::file ||
@@ -318,7 +332,7 @@ struct Client::Impl {
         continue;
       }
       const auto patience = hedging.patience(task->attempt.request.range.length);
-      const double late = seconds_between(task->started, now) - patience.value_or(1e9);
+      const double late = seconds_between(task->started, now) - slack * patience.value_or(1e9);
       if (late > 0) slow.emplace_back(late, task);
     }
     std::sort(slow.rbegin(), slow.rend());
@@ -424,6 +438,9 @@ struct Client::Impl {
   std::size_t active = 0;  // of http, hedges included
   std::size_t file_active = 0;
   Clock::time_point next_watch{};
+  bool busy = false;  // in the last interval
+  Clock::time_point rest_since = Clock::now();
+  Clock::duration rested{};
   std::atomic<bool> woken = false;
   // Last, so that they are destroyed first: they refer to the tasks, and the file transport's
   // threads to the http transport.

@@ -1,9 +1,9 @@
 #include "store/http_transfer.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/crc32c.hpp"
+#include "base/stream_copy.hpp"
 
 namespace faro::store {
 namespace {
@@ -163,9 +163,10 @@ bool Transfer::take_body(const char* data, std::size_t size) {
         fmt::format("the body is longer than the {} bytes asked for", request.range.length)};
     return false;
   }
-  auto* to = request.into + received_;
-  std::memcpy(to, data, size);
-  crc32c_ = crc32c({to, size}, crc32c_);  // while it is in the cache
+  // From curl's buffer, which is in the cache, to where nobody looks before much else has come.
+  const std::span body(reinterpret_cast<const std::byte*>(data), size);
+  stream_copy(request.into + received_, body.data(), size);
+  crc32c_ = crc32c(body, crc32c_);
   received_ += size;
   return true;
 }

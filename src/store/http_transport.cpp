@@ -116,8 +116,11 @@ class HttpTransport final : public RemoteTransport {
       if (!active_.empty()) sleep = std::min(sleep, stall_check());
       require(curl_multi_poll(multi_.get(), nullptr, 0, narrow<int>(sleep.count()), nullptr),
               "curl_multi_poll");
+      slept_ += Clock::now() - now;
     }
   }
+
+  [[nodiscard]] Clock::duration slept() const noexcept override { return slept_; }
 
   void wake() override {
     if (!woken_.exchange(true)) curl_multi_wakeup(multi_.get());
@@ -276,6 +279,7 @@ class HttpTransport final : public RemoteTransport {
   std::vector<std::unique_ptr<Transfer>> idle_;
   std::vector<Result> ready_;
   Clock::time_point next_stall_check_{};
+  Clock::duration slept_{};
   std::atomic<bool> woken_ = false;
 };
 

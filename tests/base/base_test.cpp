@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
+#include "base/stream_copy.hpp"
 
 namespace faro {
 namespace {
@@ -58,6 +61,21 @@ TEST(Crc32c, CombinesLengthsThatNoMemoryHolds) {
             crc32c_combine(message, zeros(41), 2 * length));
   EXPECT_EQ(zeros(16), crc32c(bytes(std::string(65'536, '\0'))));
   EXPECT_NE(crc32c_combine(message, 0, std::uint64_t{1} << 63), crc32c_combine(message, 0, 0));
+}
+
+TEST(StreamCopy, CopiesWhatItIsGivenAndNoMore) {
+  std::vector<std::byte> from(20'000), to(20'200);
+  for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::byte>(i * 7 + i / 256);
+  for (const std::size_t size : {0U, 1U, 63U, 4095U, 4096U, 4159U, 4160U, 19'900U}) {
+    for (const std::size_t at : {0U, 1U, 63U, 64U}) {
+      std::fill(to.begin(), to.end(), std::byte{0xee});
+      stream_copy(to.data() + at, from.data() + at / 2, size);
+      EXPECT_TRUE(std::equal(from.begin() + at / 2, from.begin() + at / 2 + size, to.begin() + at));
+      EXPECT_EQ(std::count(to.begin(), to.begin() + at, std::byte{0xee}), at);
+      EXPECT_TRUE(std::all_of(to.begin() + at + size, to.end(),
+                              [](auto byte) { return byte == std::byte{0xee}; }));
+    }
+  }
 }
 
 TEST(Checked, OverflowIsAnError) {

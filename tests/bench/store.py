@@ -131,7 +131,7 @@ class Bench:
         report = os.path.join(self.folder, "report.json")
         manifest = self.manifest(name)
         run = subprocess.run([self.program("faro"), "run", self.data(name), "--manifest", manifest, "--epochs",
-                              str(epochs), "--global-batch", "64", "--window", "256M", "--memory", "4G", "--consume",
+                              str(epochs), "--global-batch", "64", "--window", "256M", "--memory", "1200M", "--consume",
                               "none", "--ca-file", self.server.ca, "--report", report, *extra],
                              env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False)
         if run.returncode != 0:
