@@ -31,7 +31,9 @@ struct Plan {
   std::uint64_t steps = 0;         ///< of an epoch
   std::uint64_t samples_per_epoch = 0;  ///< delivered, without pads
   std::uint64_t pads_per_epoch = 0;
-  std::uint64_t epoch_requests = 0;  ///< to the store, all ranks, an epoch that reads it
+  /// To the store, all ranks, an epoch that reads it; at least, as ranges are shorter where that
+  /// keeps more of them in flight.
+  std::uint64_t epoch_requests = 0;
   std::uint64_t store_bytes = 0;     ///< over all epochs; less what a cache has of it
   std::uint64_t budget_bytes = 0;    ///< of a rank
   /// Of it, what the node's shared memory has for a rank's arena; all ones where it sets no bound.

@@ -36,7 +36,7 @@ std::string describe(const Plan& plan, const Config& config) {
                       ? fmt::format(", the last with {} pads", plan.pads_per_epoch)
                       : ""));
   row("epochs", fmt::format("{}", config.epochs));
-  row("requests", fmt::format("{} {}", plan.epoch_requests, plan.resident ? "in all" : "an epoch"));
+  row("requests", fmt::format("at least {} {}", plan.epoch_requests, plan.resident ? "in all" : "an epoch"));
   const bool cached = config.cache != "none";
   row("from the store",
       fmt::format("{}{} over all epochs", cached ? "at most " : "", size(plan.store_bytes)));
