@@ -73,7 +73,7 @@ struct Client::Impl {
   }
 
   // Starts what may start: retries that are due, then the queue, first come first served.
-  void launch() {
+  void launch(std::vector<Completion>& done) {
     for (; file_active < options.max_requests && !file_queue.empty(); file_queue.pop_front()) {
       start(*file_queue.front());
     }
@@ -82,6 +82,12 @@ struct Client::Impl {
       if (!waiting.empty() && waiting.begin()->first <= now) {
         Task& task = *waiting.begin()->second;
         waiting.erase(waiting.begin());
+        if (task.doubtful && !task.pardoned && !outage.since()) ++task.wrong;
+        task.doubtful = false;
+        if (task.wrong >= options.attempts) {
+          give_up(task, "", done);
+          continue;
+        }
         const auto treatment = treatment_of(task.last->cause);
         const double cost = task.pardoned ? 0 : treatment.cost;
         if (const auto wait = budget.take(cost, now); wait > Clock::duration::zero()) {
@@ -234,7 +240,7 @@ struct Client::Impl {
     }
     const auto kept = keep(task, result);
     task.last = std::move(*result.failure);
-    if (counts(treatment, *task.last) && kept < progress) ++task.wrong;
+    if (kept < progress && counts(task, treatment)) ++task.wrong;
     if (!treatment.retried || task.wrong >= options.attempts) {
       give_up(task, "", done);
       return;
@@ -247,10 +253,13 @@ struct Client::Impl {
   }
 
   // Whether the attempt counts against the limit. While the store answers nobody its outage has a
-  // deadline, and a store that throttles may take its time.
-  [[nodiscard]] bool counts(const Treatment& treatment, const Failure& failure) const {
+  // deadline, and a store that throttles may take its time. Where nothing has been answered since
+  // the attempt began, what comes until the next one decides: see launch().
+  [[nodiscard]] bool counts(Task& task, const Treatment& treatment) const {
     if (!treatment.outage) return true;
-    return failure.cause != Cause::throttled && !outage.since();
+    if (task.last->cause == Cause::throttled) return false;
+    task.doubtful = outage.since().has_value();
+    return !task.doubtful;
   }
 
   // The store answers. After an outage all that waits comes back at once, as many at a time as pace
@@ -516,7 +525,7 @@ void Client::poll(std::vector<Completion>& done, milliseconds timeout) {
   std::move(impl.ready.begin(), impl.ready.end(), std::back_inserter(done));
   impl.ready.clear();
   while (true) {
-    impl.launch();
+    impl.launch(done);
     const bool sleep = done.size() == before && !impl.tasks.empty() && !impl.woken;
     impl.drive(sleep ? impl.sleep_time(deadline) : milliseconds(0));
     impl.settle(done);
@@ -525,7 +534,7 @@ void Client::poll(std::vector<Completion>& done, milliseconds timeout) {
     if (Clock::now() >= deadline) break;
   }
   impl.woken = false;
-  impl.launch();  // the transports work on while the caller handles what is done
+  impl.launch(done);  // the transports work on while the caller handles what is done
 }
 
 void Client::wake() {

@@ -22,6 +22,7 @@ struct Task {
   unsigned sent = 0;                       // attempts, hedges left out
   unsigned wrong = 0;                      // attempts that count against the limit
   unsigned in_vain = 0;                    // attempts in a row that brought (next to) nothing
+  bool doubtful = false;                   // whether the last one counts, too, will be seen
   bool pardoned = false;                   // its retry costs nothing: see answered()
   std::optional<Clock::time_point> begun;  // of the first attempt
   Clock::time_point started;               // of the current one
