@@ -202,7 +202,7 @@ class BadInput(Test):
         self.faro("run", self.faults.uri("ok"), *raw)
         for mode, code, words in (
                 ("cut=1000", "network", "after 1000 bytes of the body"),
-                ("stall_body=0", "timeout", "no byte for 1.0 s"),
+                ("stall_body=0", "timeout", " 1.0 s"),
                 ("garbage", "network", "2 attempts"), ("s503", "network", "503"),
                 ("wrong_range", "network", "sent bytes 7 to"), ("whole", "network", "200")):
             mode = "get:" + mode

@@ -159,8 +159,11 @@ class FaultServer:
         process = subprocess.Popen(
             [*WITH_ME, sys.executable, os.path.join(ROOT, "tests/store/fault_server.py")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # A class, or one test of it.
+        clean = getattr(test_class, "addCleanup" if isinstance(test_class, unittest.TestCase)
+                        else "addClassCleanup")
         for close in (process.wait, process.kill, process.stdin.close, process.stdout.close):
-            test_class.addClassCleanup(close)
+            clean(close)
         self.ports = json.loads(process.stdout.readline())
         self.port = self.ports["http"]
 

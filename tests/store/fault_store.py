@@ -17,10 +17,12 @@ objects = {}  # by key, bytes and ETag
 uploads = {}  # by id, the parts by number
 
 
-@functools.lru_cache(maxsize=None)
+FIRST = bytes((i * 7 + (i >> 8) * 13) % 251 for i in range(SIZE))
+SECOND = FIRST.translate(bytes(b ^ 0x55 for b in range(256)))
+
+
 def data(version=1):
-    one = bytes((i * 7 + (i >> 8) * 13) % 251 for i in range(SIZE))
-    return one if version == 1 else one.translate(bytes(b ^ 0x55 for b in range(256)))
+    return FIRST if version == 1 else SECOND
 
 
 @functools.lru_cache(maxsize=4)
@@ -134,11 +136,13 @@ def delete(x):
 
 
 def names(prefix):
-    """What was uploaded; where nothing was, three shards in every folder."""
+    """What was uploaded; where nothing was, three shards in every folder, and what has a suffix."""
     with lock:
         found = sorted(key[1:] for key in objects if key[1:].startswith(prefix))
     folder = prefix[:prefix.rfind("/") + 1]
     made = [f"{folder}shard-{i:03}.bin" for i in range(3)]
+    if prefix.endswith(".bin"):
+        made.append(prefix)
     return found or [name for name in made if name.startswith(prefix)]
 
 
