@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "store/budget.hpp"
 #include "store/hedge.hpp"
+#include "store/http_answer.hpp"
 #include "store/options.hpp"
 #include "store/pace.hpp"
 #include "store/task.hpp"
@@ -24,6 +25,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds watch_interval{10};
 // Over how long it is told whether this thread is the limit.
 constexpr milliseconds rest_interval{100};
+constexpr milliseconds longest_sleep{500};
+// Who did not drive the client for this long was suspended, or elsewhere: the deadlines wait.
+constexpr milliseconds absence{2000};
 // A broken attempt that brought this many bytes does not count against the limit.
 constexpr std::uint64_t progress = 64 * 1024;
 // Tokens for a first attempt after so many failures in a row: as for a broken connection.
@@ -246,7 +250,8 @@ struct Client::Impl {
       return;
     }
     task.in_vain = kept < progress ? task.in_vain + 1 : 0;
-    const auto wait = std::max(backoff.wait(task.in_vain), seconds(task.last->retry_after));
+    // All whom the store asks to wait would come back at once without the jitter.
+    const auto wait = backoff.wait(task.in_vain) + seconds(task.last->retry_after);
     waiting.emplace(now + wait, &task);
     // A connection that broke, or hung, is not used again.
     task.attempt.fresh = treatment.outage && task.last->cause != Cause::throttled;
@@ -293,9 +298,11 @@ struct Client::Impl {
     if (task.attempt.kind != Attempt::Kind::read) return 0;
     Request& request = task.attempt.request;
     auto kept = result.kept;
-    // Without an ETag the rest might be another object's.
-    if (!request.expect && is_strong(result.info)) request.expect = result.info;
-    if (!request.expect || request.expect->etag.empty() || task.raced) kept = 0;
+    // Without a strong ETag the rest might be another object's.
+    if (kept > 0 && !request.expect && is_strong_etag(result.info.etag)) {
+      request.expect = result.info;
+    }
+    if (!request.expect || !is_strong_etag(request.expect->etag) || task.raced) kept = 0;
     counters.bytes += kept;
     counters.wasted_bytes += result.received - kept;
     if (kept == 0) return 0;
@@ -306,15 +313,23 @@ struct Client::Impl {
     return kept;
   }
 
-  static bool is_strong(const ObjectInfo& info) {
-    return info.etag.size() > 2 && !info.etag.starts_with("W/");
-  }
-
   void give_up(Task& task, const std::string& why, std::vector<Completion>& done) {
     Completion completion;
     completion.id = task.attempt.request.id;
     completion.error = final_error(task.original(), *task.last, task.sent, why);
     finish(task, std::move(completion), done);
+  }
+
+  // What the store could not show while nobody looked is not held against it.
+  void note_absence() {
+    const auto now = Clock::now();
+    if (const auto away = now - seen; away > absence) {
+      outage.postpone(away);
+      for (const auto& [attempt, task] : tasks) {
+        if (task->begun) *task->begun += away;
+      }
+    }
+    seen = now;
   }
 
   // Slow requests are raced; those past a deadline end; other ranks' throttlings are heeded.
@@ -369,10 +384,11 @@ struct Client::Impl {
     const bool down = since && now - *since >= seconds(options.outage_deadline);
     std::vector<std::pair<Task*, std::string>> late;
     const auto look = [&](Task* task) {
-      if (!task->last) return;
-      if (down) {
+      if (task->scheme == Scheme::file) return;  // nothing cancels those
+      if (down && task->last) {
         late.emplace_back(task, silence(*since, now));
       } else if (now - *task->begun >= seconds(options.request_deadline)) {
+        if (!task->last) task->last = Failure{Cause::timeout, "its first try has not ended"};
         late.emplace_back(task, fmt::format(" in {} s, its deadline", options.request_deadline));
       }
     };
@@ -400,7 +416,7 @@ struct Client::Impl {
   }
 
   void drop_attempts(Task& task) {
-    if (task.running) {  // and not a file's: those have no last failure
+    if (task.running) {  // and not a file's: see end_late_ones()
       counters.wasted_bytes += http->cancel(task.attempt);
       --active;
       stop(task);
@@ -420,9 +436,10 @@ struct Client::Impl {
     if (!waiting.empty() && active < pace.level()) {
       until = std::min(until, waiting.begin()->first);
     }
-    const bool watchful =
-        outage.since() || !waiting.empty() || (active > 0 && options.hedge && hedging.allowed());
-    if (watchful) until = std::min(until, Clock::now() + watch_interval);
+    const bool watchful = outage.failures() > 0 || !waiting.empty() ||
+                          (active > 0 && options.hedge && hedging.allowed());
+    const auto look = watchful ? watch_interval : longest_sleep;
+    if (!tasks.empty()) until = std::min(until, Clock::now() + look);
     return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(until - Clock::now()));
   }
 
@@ -450,6 +467,7 @@ struct Client::Impl {
   bool busy = false;  // in the last interval
   Clock::time_point rest_since = Clock::now();
   Clock::duration rested{};
+  Clock::time_point seen = Clock::now();  // when it was last driven
   std::atomic<bool> woken = false;
   // Last, so that they are destroyed first: they refer to the tasks, and the file transport's
   // threads to the http transport.
@@ -525,6 +543,7 @@ void Client::poll(std::vector<Completion>& done, milliseconds timeout) {
   std::move(impl.ready.begin(), impl.ready.end(), std::back_inserter(done));
   impl.ready.clear();
   while (true) {
+    impl.note_absence();
     impl.launch(done);
     const bool sleep = done.size() == before && !impl.tasks.empty() && !impl.woken;
     impl.drive(sleep ? impl.sleep_time(deadline) : milliseconds(0));
@@ -534,6 +553,7 @@ void Client::poll(std::vector<Completion>& done, milliseconds timeout) {
     if (Clock::now() >= deadline) break;
   }
   impl.woken = false;
+  impl.note_absence();
   impl.launch(done);  // the transports work on while the caller handles what is done
 }
 

@@ -187,6 +187,10 @@ std::optional<Failure> check_read(const HttpAnswer& answer, const Request& reque
 
   const auto [offset, length] = request.range;
   const auto last = offset + length - 1;
+  // AWS sends a part's checksum where the range is just that part.
+  if (!(offset == 0 && answer.content_range && answer.content_range->total == length)) {
+    info.crc32c.reset();
+  }
   const auto range = answer.content_range.value_or(HttpAnswer::ContentRange{});
   info.size = range.total.value_or(0);
   if (auto failure = check_identity(info, range.total.has_value(), request.expect)) return failure;
@@ -218,6 +222,7 @@ std::optional<Failure> check_stat(const HttpAnswer& answer, const Request& reque
     if (auto failure = check_encoding(answer)) return failure;
   }
   const bool part = empty || answer.status == 206;
+  if (part) info.crc32c.reset();  // it may be that of a part
   const auto range = answer.content_range.value_or(HttpAnswer::ContentRange{});
   const auto size = part ? range.total : answer.content_length;
   if (!size) return Failure{Cause::unsupported, "the server does not tell the object's size"};

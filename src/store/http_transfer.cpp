@@ -68,7 +68,7 @@ void Transfer::prepare(Question question, const HttpRequest& request) {
   question_ = question;
   answer_ = {};
   info_ = {};
-  checked_ = false;
+  checked_ = right_ = false;
   failure_.reset();
   text_.clear();
   received_ = 0;
@@ -90,6 +90,9 @@ void Transfer::prepare(Question question, const HttpRequest& request) {
   // are used, and one that left is forgotten.
   set(easy_, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
   set(easy_, CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  set(easy_, CURLOPT_QUICK_EXIT, 1L);  // an end must not wait for a name server
+#endif
   set(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout * 1000));
   set(easy_, CURLOPT_USERAGENT, "faro");
   set(easy_, CURLOPT_ERRORBUFFER, error_text_.data());
@@ -135,10 +138,11 @@ void Transfer::check_head() {
   if (checked_) return;
   checked_ = true;
   switch (question_) {
-    case Question::read: failure_ = check_read(answer_, attempt_->request, info_); return;
-    case Question::call: failure_ = check_call(answer_, info_); return;
+    case Question::read: failure_ = check_read(answer_, attempt_->request, info_); break;
+    case Question::call: failure_ = check_call(answer_, info_); break;
     default: failure_ = check_stat(answer_, attempt_->request, info_);
   }
+  right_ = !failure_;
 }
 
 std::uint64_t Transfer::largest_text() const noexcept {
@@ -221,14 +225,32 @@ void Transfer::end(CURLcode code) {
   // The body of a size question is not wanted: on_body ends it, and that is no failure.
   const bool probed =
       question_ == Question::first_byte && checked_ && code == CURLE_WRITE_ERROR && !failure_;
-  if (!failure_ && code != CURLE_OK && !probed) failure_ = failure_of(code);
+  const auto length = attempt_->request.range.length;
+  // How the connection ends after the last byte that was asked for is no matter.
+  const bool whole = question_ == Question::read && right_ && received_ == length;
+  if (!failure_ && code != CURLE_OK && !probed && !whole) failure_ = failure_of(code);
   if (failure_ || question_ != Question::read) return;
-  const auto& request = attempt_->request;
-  if (received_ != request.range.length) {
-    failure_ = Failure{Cause::truncated,
-                       fmt::format("the body has {} of {} bytes", received_, request.range.length)};
-  } else if (info_.crc32c && request.range.offset == 0 && received_ == info_.size &&
-             *info_.crc32c != crc32c_) {
+  if (whole) {
+    check_sum();
+  } else {
+    failure_ =
+        Failure{Cause::truncated, fmt::format("the body has {} of {} bytes", received_, length)};
+  }
+}
+
+void Transfer::give_up(Failure failure) {
+  if (answer_.status >= 400) check_head();
+  if (failure_) return;
+  if (question_ == Question::read && right_ && received_ == attempt_->request.range.length) {
+    check_sum();
+  } else {
+    failure_ = std::move(failure);
+  }
+}
+
+// The store's own checksum is of the whole object.
+void Transfer::check_sum() {
+  if (info_.crc32c && received_ == info_.size && *info_.crc32c != crc32c_) {
     failure_ = Failure{Cause::bad_answer, "the bytes differ from the store's own checksum"};
   }
 }
@@ -256,7 +278,7 @@ Result Transfer::result() {
   const bool broke_off =
       failure_ && (failure_->cause == Cause::connection || failure_->cause == Cause::timeout ||
                    failure_->cause == Cause::truncated);
-  if (broke_off && checked_ && question_ == Question::read) result.kept = received_;
+  if (broke_off && right_ && question_ == Question::read) result.kept = received_;
   result.failure = std::move(failure_);
   result.text = std::move(text_);
   return result;

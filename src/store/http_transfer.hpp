@@ -57,6 +57,8 @@ class Transfer {
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
   [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
   void fail(Failure failure) { failure_ = std::move(failure); }
+  /// The transfer is given up, for that reason unless its head says a better one.
+  void give_up(Failure failure);
   void count_request() noexcept { ++extra_requests_; }
   [[nodiscard]] std::uint64_t extra_requests() const noexcept { return extra_requests_; }
 
@@ -64,6 +66,7 @@ class Transfer {
   static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept;
   static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept;
   void check_head();
+  void check_sum();
   [[nodiscard]] bool take_body(const char* data, std::size_t size);
   [[nodiscard]] bool take_text(const char* data, std::size_t size);
   [[nodiscard]] Failure failure_of(CURLcode code) const;
@@ -78,7 +81,8 @@ class Transfer {
   Question question_ = Question::read;
   HttpAnswer answer_;
   ObjectInfo info_;
-  bool checked_ = false;
+  bool checked_ = false;  // the head; and was it right?
+  bool right_ = false;
   std::optional<Failure> failure_;
   std::string text_;
   std::uint64_t received_ = 0;

@@ -198,7 +198,9 @@ class HttpTransport final : public RemoteTransport {
       const CURLcode code = message->data.result;
       Transfer* transfer = nullptr;
       curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-      finish(take_active(&transfer->attempt()), code);
+      auto carried = take_active(&transfer->attempt());
+      transfer->end(code);
+      finish(std::move(carried));
     }
   }
 
@@ -208,9 +210,8 @@ class HttpTransport final : public RemoteTransport {
     return std::move(node.mapped());
   }
 
-  void finish(Carried carried, CURLcode code) {
+  void finish(Carried carried) {
     auto& transfer = *carried.transfer;
-    transfer.end(code);
     const bool refused = carried.s3 && transfer.answer().status >= 300;
     if (refused && follow(carried)) return;
     if (transfer.wants_first_byte(carried.s3)) {
@@ -240,7 +241,14 @@ class HttpTransport final : public RemoteTransport {
     auto& transfer = *carried.transfer;
     if (carried.redirects == most_s3_redirects) return false;
     const auto question = transfer.question();
-    auto target = s3().redirected(question_of(question, transfer.attempt()), refusal_of(transfer));
+    std::optional<s3::Target> target;
+    try {
+      target = s3().redirected(question_of(question, transfer.attempt()), refusal_of(transfer));
+    } catch (const Error& error) {  // the keys to sign it with have expired
+      transfer.fail({cause_of(error.code()), error.what()});
+      give(std::move(carried));
+      return true;
+    }
     if (!target) return false;
     ++carried.redirects;
     transfer.count_request();
@@ -265,10 +273,10 @@ class HttpTransport final : public RemoteTransport {
     for (auto& [attempt, carried] : active_) {
       auto failure = carried.transfer->stalled(now);
       if (!failure) continue;
-      carried.transfer->fail(std::move(*failure));
+      carried.transfer->give_up(std::move(*failure));
       stalled.push_back(attempt);
     }
-    for (const auto* attempt : stalled) give(take_active(attempt));
+    for (const auto* attempt : stalled) finish(take_active(attempt));
   }
 
   const Options options_;

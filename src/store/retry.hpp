@@ -61,6 +61,10 @@ class Outage {
     since_.reset();
     failures_ = 0;
   }
+  /// Nobody looked for so long.
+  void postpone(Clock::duration away) noexcept {
+    if (since_) *since_ += away;
+  }
   [[nodiscard]] std::optional<Clock::time_point> since() const noexcept { return since_; }
 
  private:

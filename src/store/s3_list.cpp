@@ -14,6 +14,7 @@ namespace faro::store {
 namespace {
 
 constexpr std::string_view wildcards = "*?[";
+constexpr unsigned most_vain_pages = 1000;       // AWS has some where many objects were deleted
 constexpr std::size_t most_shards = 10'000'000;  // as many as a brace pattern may name
 
 /// "s3://bucket/a/b" in two.
@@ -37,10 +38,25 @@ class Lister {
   std::vector<std::string> keys(const Place& place, const std::string& prefix, bool flat) {
     std::vector<std::string> out;
     std::string token;
+    std::size_t listed = 0;
+    unsigned vain_pages = 0;
     do {
       auto listing = page(place, prefix, flat, 1000, token);
-      for (auto& object : listing.objects) out.push_back(std::move(object.key));
-      check(out.size() <= most_shards, ErrorCode::invalid_argument,
+      const auto names = listing.objects.size() + listing.prefixes.size();
+      listed += names;
+      vain_pages = names == 0 ? vain_pages + 1 : 0;
+      check(vain_pages < most_vain_pages, ErrorCode::network,
+            "{}: the store's listing comes to no end ({} pages in a row have no key)",
+            redacted(place.uri(prefix)), vain_pages);
+      for (auto& object : listing.objects) {
+        check(object.key.starts_with(prefix), ErrorCode::network,
+              "{}: the store lists {}, too, which is not under it", redacted(place.uri(prefix)),
+              redacted(place.uri(object.key)));
+        // Not every store knows of delimiters.
+        if (flat && object.key.find('/', prefix.size()) != object.key.npos) continue;
+        out.push_back(std::move(object.key));
+      }
+      check(listed <= most_shards, ErrorCode::invalid_argument,
             "{} has more than {} objects: name fewer", redacted(place.uri(prefix)), most_shards);
       check(listing.next.empty() || listing.next != token, ErrorCode::network,
             "{}: the store's listing comes to no end (its continuation token repeats)",
@@ -48,6 +64,9 @@ class Lister {
       token = std::move(listing.next);
     } while (!token.empty());
     std::sort(out.begin(), out.end());
+    const auto twice = std::adjacent_find(out.begin(), out.end());
+    check(twice == out.end(), ErrorCode::network, "{}: the store lists it twice",
+          twice == out.end() ? "" : redacted(place.uri(*twice)));
     return out;
   }
 

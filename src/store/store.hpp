@@ -132,7 +132,8 @@ struct Call {
   std::size_t largest_answer = 16U << 20;                    ///< bytes; a longer one is an error
 };
 
-/// A client of all stores: queues requests, holds at most max_requests in flight, retries.
+/// A client of all stores: queues requests, holds at most max_requests in flight (hedges come on
+/// top), retries.
 /// Not thread safe but for wake(): one thread drives it. Destruction cancels what is in flight and
 /// returns once no transfer writes into the callers' memory any more.
 class Client {

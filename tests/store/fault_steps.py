@@ -82,6 +82,11 @@ def cut(x, argument):
     x.close()
 
 
+def cut_weak(x, argument):
+    good(x, body=wanted(x)[:half(x, argument)], Content_Length=length(x), ETag='W/"v1"')
+    x.close()
+
+
 def rst(x, argument):
     begin(x, half(x, argument))
     x.reset()
@@ -93,6 +98,20 @@ def chunked(x, extra):
     middle = len(body) // 2
     parts = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (body[:middle], body[middle:]))
     good(x, body=parts + b"0\r\n\r\n", Content_Length=None, Transfer_Encoding="chunked")
+
+
+def open_end(x, held):
+    """All of the body in a chunk, but no last chunk."""
+    body = wanted(x)
+    good(x, body=b"%x\r\n%b\r\n" % (len(body), body), Content_Length=None,
+         Transfer_Encoding="chunked")
+    x.hold() if held else x.close()
+
+
+def stalled_error(x, number):
+    """An error whose page stalls after some bytes."""
+    x.send(number, {"Content-Length": 1000}, b"e" * 100)
+    x.hold()
 
 
 def flip(x, argument):
@@ -178,6 +197,20 @@ def no_page_end(x, token):
     list_page(x, size=1, token=token)
 
 
+def no_keys_ever(x, _):
+    """Pages without a key, each with another token."""
+    token = int(x.query.get("continuation-token", 0)) + 1
+    xml(x, 200, f"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{token}"
+                "</NextContinuationToken></ListBucketResult>")
+
+
+def listing(x, *keys):
+    """Of these keys, after the prefix or, with a slash, as they are; twice is once a page."""
+    prefix = x.query.get("prefix", "")
+    names = [key[1:] if key[0] == "/" else prefix + key for key in keys]
+    list_page(x, size=1, entries=names)
+
+
 def late_error(x, _):
     """200, and then an error after all, as CompleteMultipartUpload may end."""
     error(x, 200, "InternalError", CODES["InternalError"][1])
@@ -223,17 +256,21 @@ STEPS = {
     "code": code,
     "retry_after": lambda x, argument: status(x, 503, Retry_After=argument),
     "s416": lambda x, _: status(x, 416, Content_Range=f"bytes */{SIZE}"),
+    "stalled_error": lambda x, argument: stalled_error(x, int(argument)),
     "big_error": of(status, 500, b"e" * SIZE),
     "random_503": random_503,
     # The connection.
     "reset": of(lambda x: x.close()),
     "rst": rst,
     "cut": cut,
+    "cut_weak": cut_weak,
     "garbage": garbage,
     # The body against the head.
     "longer": lambda x, _: good(x, body=data()[:length(x) + 100]),
     "longer_chunked": of(chunked, 100),
     "exact_chunked": of(chunked, 0),
+    "open_end": of(open_end, False),
+    "held_end": of(open_end, True),
     "shorter_chunked": of(chunked, -10),
     "shorter": lambda x, _: good(x, body=data()[:length(x) - 10]),
     "wrong_range": lambda x, _: good(x, Content_Range=f"bytes 7-{length(x) + 6}/{SIZE}"),
@@ -253,6 +290,7 @@ STEPS = {
     "changed_after": changed_after,
     "crc_right": of(checksum, True),
     "crc_wrong": of(checksum, False),
+    "crc_of_part": lambda x, _: good(x, x_amz_checksum_crc32c=crc32c(wanted(x))),
     # Time.
     "stall": of(lambda x: x.hold()),
     "stall_head": stall_head,
@@ -263,6 +301,7 @@ STEPS = {
     # Elsewhere.
     "redirect": of(redirect, 302),
     "s307": of(redirect, 307),
+    "slow_s307": lambda x, argument: (time.sleep(float(argument)), redirect(x, 307)),
     "other_host": of(redirect, 307, host="127.0.0.2", port="other"),
     "other_port": of(redirect, 307, scheme="https", port="https"),
     "to_http": of(redirect, 307),
@@ -282,6 +321,10 @@ STEPS = {
     "pages": lambda x, argument: list_page(x, size=int(argument)),
     "no_token": of(no_page_end, ""),
     "same_token": of(no_page_end, "0"),
+    "no_keys_ever": no_keys_ever,
+    "keys_twice": of(listing, "a.bin", "b.bin", "a.bin"),
+    "keys_outside": of(listing, "a.bin", "/elsewhere/b.bin"),
+    "keys_below": of(listing, "a.bin", "below/b.bin"),
     "late_error": late_error,
     "lost": lost,
     "no_answer": lambda x, _: x.send(200, {"Content-Length": 0}),
