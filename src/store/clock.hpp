@@ -1,0 +1,19 @@
+// Internal to store/: times, as the client reckons with them.
+#pragma once
+
+#include <chrono>
+
+namespace faro::store {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+inline double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+inline Clock::duration seconds(double value) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
+}
+
+}  // namespace faro::store

@@ -1,0 +1,61 @@
+#include "store/requests.hpp"
+
+#include <algorithm>
+
+namespace faro::store {
+
+void Requests::watch(std::vector<Completion>& done) {
+  const auto now = Clock::now();
+  if (now < next_watch) return;
+  next_watch = now + watch_interval;
+  if (const auto mark = pressure->mark(); mark > pressure_seen) {
+    pressure_seen = mark;
+    pace.throttled(now);
+  }
+  if (options.hedge) race_slow_ones(now);
+  end_late_ones(now, done);
+}
+
+void Requests::race_slow_ones(Clock::time_point now) {
+  if (!hedging.allowed() || outage.since()) return;
+  // Requests that wait for this thread are no faster on another connection.
+  const double slack = busy ? 2 : 1;
+  std::vector<std::pair<double, Task*>> slow;
+  for (Task* task : running) {
+    if (task->hedge || task->scheme == Scheme::file || task->attempt.kind != Attempt::Kind::read) {
+      continue;
+    }
+    const auto patience = hedging.patience(task->attempt.request.range.length);
+    const double late = seconds_between(task->started, now) - slack * patience.value_or(1e9);
+    if (late > 0) slow.emplace_back(late, task);
+  }
+  std::sort(slow.rbegin(), slow.rend());
+  for (const auto& [late, task] : slow) {
+    if (!hedging.allowed()) return;
+    race(*task, now);
+  }
+}
+
+void Requests::race(Task& task, Clock::time_point now) {
+  task.hedge = std::make_unique<Attempt>(task.attempt);
+  task.hedge->fresh = true;
+  task.hedge_started = now;
+  task.raced = true;
+  hedges.emplace(task.hedge.get(), &task);
+  hedging.hedged();
+  ++counters.requests;
+  ++counters.hedges;
+  ++active;
+  http->start(*task.hedge);
+}
+
+void Requests::drop_rival(Task& task, bool won_by_hedge) {
+  if (won_by_hedge ? !task.running : task.hedge == nullptr) return;
+  const Attempt& rival = won_by_hedge ? task.attempt : *task.hedge;
+  counters.wasted_bytes += http->cancel(rival);
+  --active;
+  if (!won_by_hedge) hedges.erase(&rival);
+  stop(task);
+}
+
+}  // namespace faro::store
