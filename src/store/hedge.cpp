@@ -7,7 +7,10 @@ namespace faro::store {
 namespace {
 
 constexpr std::size_t ring_size = 256;
-constexpr std::size_t fewest = 20;       // the least of which 5 % is one
+constexpr std::size_t fewest = 20;  // the least of which 5 % is one
+constexpr float least_medians = 1.5;
+constexpr double most_hedges = 0.02;  // of all requests
+constexpr double scarcity = 4;
 constexpr unsigned recompute_every = 8;  // one pass over the ring: a microsecond or two
 
 }  // namespace
@@ -20,7 +23,7 @@ void Hedging::Recent::add(float value) {
     next = (next + 1) % ring_size;
   }
   ++added;
-  if (seconds.size() < fewest || (patience && added < recompute_every)) return;
+  if (seconds.size() < fewest || (slowest && added < recompute_every)) return;
   added = 0;
   auto sorted = seconds;
   const auto quantile = [&](double share) {
@@ -29,11 +32,28 @@ void Hedging::Recent::add(float value) {
     std::nth_element(sorted.begin(), at, sorted.end());
     return *at;
   };
-  patience = std::max(quantile(0.95), 2 * quantile(0.5));
+  slowest = std::max(quantile(0.95), least_medians * quantile(0.5));
 }
 
-std::optional<double> Hedging::patience(std::uint64_t bytes) const {
-  return classes_[static_cast<std::size_t>(std::bit_width(bytes))].patience;
+std::optional<double> Hedging::patience(std::uint64_t bytes, bool pressing) const {
+  const auto usual = slowest(bytes);
+  if (!usual || pressing) return usual;
+  const double budget = most_hedges * static_cast<double>(requests_ + hedges_);
+  const double used = hedges_ > 0 ? static_cast<double>(hedges_) / budget : 0;
+  return *usual * (1 + scarcity * used * used);
+}
+
+std::optional<double> Hedging::slowest(std::uint64_t bytes) const {
+  const auto own = static_cast<std::size_t>(std::bit_width(bytes));
+  for (auto larger = own; larger < classes_.size(); ++larger) {
+    if (classes_[larger].slowest) return classes_[larger].slowest;
+  }
+  double scale = 1;
+  for (auto smaller = own; smaller-- > 0;) {
+    scale *= 2;
+    if (classes_[smaller].slowest) return scale * *classes_[smaller].slowest;
+  }
+  return std::nullopt;
 }
 
 void Hedging::finished(std::uint64_t bytes, double seconds) {
@@ -41,7 +61,8 @@ void Hedging::finished(std::uint64_t bytes, double seconds) {
 }
 
 bool Hedging::allowed() const noexcept {
-  return (hedges_ + 1) * 50 <= requests_ + hedges_ + 1;
+  const auto hedges = static_cast<double>(hedges_ + 1);
+  return hedges <= most_hedges * (static_cast<double>(requests_) + hedges);
 }
 
 }  // namespace faro::store

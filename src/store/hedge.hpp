@@ -12,12 +12,14 @@ namespace faro::store {
 /// hedges: at most 2 % of all requests.
 class Hedging {
  public:
-  /// Seconds after which a request of this size is slower than 95 % of the 256 before it, and at
-  /// least twice their median: where all take about as long as each other, the slowest 5 % are
-  /// no slow ones, and racing them would use up what a slow one needs. Requests that are slow by
-  /// themselves move neither, as long as they are fewer than 5 %. Nothing as long as too few were
-  /// seen (20).
-  [[nodiscard]] std::optional<double> patience(std::uint64_t bytes) const;
+  /// Seconds after which a request of this size is worth another: it is slower than 95 % of the 256
+  /// before it, and takes at least 1.5 times their median. As the budget is used up it grows to 5
+  /// times that, unless the request is pressing: what is slow by chance must not use what is needed
+  /// for requests that hang. Those do not move it as long as they are fewer than 5 %. Where fewer
+  /// than 20 of a size were seen a larger size's time is as good, or a smaller one's, in
+  /// proportion: a shard's last range may be slow too. Nothing as long as 20 of no size were seen.
+  /// \param pressing whether next to nothing else is in flight or to be sent: all wait for this one
+  [[nodiscard]] std::optional<double> patience(std::uint64_t bytes, bool pressing = false) const;
   /// A request came to a good end. Of a race: the winner, timed from its own start.
   void finished(std::uint64_t bytes, double seconds);
   /// A request was sent that is no hedge.
@@ -29,12 +31,14 @@ class Hedging {
  private:
   // Requests of one class of sizes.
   struct Recent {
-    std::vector<float> seconds;     // a ring, as long as it has grown
-    std::size_t next = 0;           // place of the oldest, once the ring is full
-    unsigned added = 0;             // since patience was computed
-    std::optional<float> patience;  // of those in the ring then
+    std::vector<float> seconds;    // a ring, as long as it has grown
+    std::size_t next = 0;          // place of the oldest, once the ring is full
+    unsigned added = 0;            // since `slowest` was computed
+    std::optional<float> slowest;  // how long all but the slow ones in the ring took then
     void add(float value);
   };
+
+  [[nodiscard]] std::optional<double> slowest(std::uint64_t bytes) const;
 
   std::uint64_t requests_ = 0;
   std::uint64_t hedges_ = 0;

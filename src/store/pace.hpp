@@ -82,7 +82,7 @@ class Pace {
   std::size_t in_flight_ = 0;
   Clock::time_point advanced_;
   Round round_;
-  bool starved_ = false;  // when the last request ended
+  bool starved_ = true;  // when the last request ended, and before the first
 
   // Of a request, smoothed over some 16.
   double request_bytes_ = 0;

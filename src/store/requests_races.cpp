@@ -20,13 +20,14 @@ void Requests::race_slow_ones(Clock::time_point now) {
   if (!hedging.allowed() || outage.since()) return;
   // Requests that wait for this thread are no faster on another connection.
   const double slack = busy ? 2 : 1;
+  const bool pressing = queue.empty() && waiting.empty() && 2 * active < pace.level();
   std::vector<std::pair<double, Task*>> slow;
   for (Task* task : running) {
-    if (task->hedge || task->scheme == Scheme::file || task->attempt.kind != Attempt::Kind::read) {
-      continue;
-    }
-    const auto patience = hedging.patience(task->attempt.request.range.length);
-    const double late = seconds_between(task->started, now) - slack * patience.value_or(1e9);
+    if (task->scheme == Scheme::file || task->attempt.kind != Attempt::Kind::read) continue;
+    const auto patience = hedging.patience(task->attempt.request.range.length, pressing);
+    // A second one may be slow, too: another takes its place.
+    const auto since = task->hedge ? task->hedge_started : task->started;
+    const double late = seconds_between(since, now) - slack * patience.value_or(1e9);
     if (late > 0) slow.emplace_back(late, task);
   }
   std::sort(slow.rbegin(), slow.rend());
@@ -37,6 +38,11 @@ void Requests::race_slow_ones(Clock::time_point now) {
 }
 
 void Requests::race(Task& task, Clock::time_point now) {
+  if (task.hedge) {
+    counters.wasted_bytes += http->cancel(*task.hedge);
+    hedges.erase(task.hedge.get());
+    --active;
+  }
   task.hedge = std::make_unique<Attempt>(task.attempt);
   task.hedge->fresh = true;
   task.hedge_started = now;
