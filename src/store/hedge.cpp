@@ -40,7 +40,7 @@ std::optional<double> Hedging::patience(std::uint64_t bytes, bool pressing) cons
   if (!usual || pressing) return usual;
   const double budget = most_hedges * static_cast<double>(requests_ + hedges_);
   const double used = hedges_ > 0 ? static_cast<double>(hedges_) / budget : 0;
-  return *usual * (1 + scarcity * used * used);
+  return *usual * (1 + scarcity * used * used * used * used);  // little as long as half is left
 }
 
 std::optional<double> Hedging::slowest(std::uint64_t bytes) const {
