@@ -9,9 +9,8 @@ into touched memory. Ratios are medians over the pairs; the first epoch or pass 
     tests/bench/store.py build/release/bin [--pairs 5] [--directory /dev/shm/x] [--only PART ...]
 
 PARTS: plain, tls (as fast as the machine), limited (30 MB/s a request, 30 ms to the first byte), rclone
-(the same, by rclone where it is installed), slow (the same, 32 at once, 1 % of
-requests take 100 times as long), errors
-(10 % are answered 503). Goals are those of docs/performance.md.
+(the same, by rclone where it is installed), slow (the same with 32 requests at once, 1 % of which take
+100 times as long), errors (10 % are answered 503).
 """
 import argparse, io, json, os, random, shutil, socket, statistics, subprocess, sys, tarfile, tempfile, time
 
