@@ -83,8 +83,8 @@ std::uint64_t Requests::keep(Task& task, const Result& result) {
   if (task.attempt.kind != Attempt::Kind::read) return 0;
   Request& request = task.attempt.request;
   auto kept = result.kept;
-  // Without a strong ETag the rest might be another object's.
-  if (kept > 0 && !request.expect && is_strong_etag(result.info.etag)) {
+  // Without a strong ETag the rest might be another object's; a size of 0 was not told.
+  if (kept > 0 && !request.expect && is_strong_etag(result.info.etag) && result.info.size > 0) {
     request.expect = result.info;
   }
   if (!request.expect || !is_strong_etag(request.expect->etag) || task.raced) kept = 0;

@@ -99,7 +99,7 @@ struct Request {
 struct Completion {
   std::uint64_t id = 0;
   std::optional<Error> error;
-  ObjectInfo info;           ///< of the object, as far as the answer told
+  ObjectInfo info;           ///< of the object, as far as the answer told; a read's size may be 0
   std::uint32_t crc32c = 0;  ///< of the bytes of a read, taken as they arrived
   std::string text;          ///< a call's answer
   unsigned attempts = 1;     ///< tries that it took
