@@ -57,12 +57,20 @@ void Schedule::forget_before(std::uint64_t index) {
   plans_.erase(plans_.begin(), plans_.lower_bound(index));
 }
 
+order::Epoch order_of(const manifest::Manifest& manifest, const ScheduleOptions& options,
+                      std::uint64_t index) {
+  return {manifest.blocks,
+          options.seed,
+          options.first_epoch + index,
+          options.window_bytes,
+          options.ranks,
+          options.resident ? order::Readers::by_block : order::Readers::by_turn};
+}
+
 std::shared_ptr<const EpochPlan> Schedule::make(std::uint64_t index) {
   const auto& blocks = manifest_.blocks;
   auto plan = std::make_shared<EpochPlan>(EpochPlan{
-      order::Epoch(blocks, options_.seed, options_.first_epoch + index, options_.window_bytes,
-                   options_.ranks,
-                   options_.resident ? order::Readers::by_block : order::Readers::by_turn),
+      order_of(manifest_, options_, index),
       order::Steps(manifest_.samples, options_.global_batch, options_.ranks, options_.end), index,
       std::vector<std::uint64_t>(blocks.size())});
   const auto& order = plan->order;

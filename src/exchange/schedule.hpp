@@ -33,6 +33,10 @@ struct ScheduleOptions {
   bool resident = false;       ///< all blocks stay: read once, over all epochs
 };
 
+/// The order of an epoch, by its index in the run.
+[[nodiscard]] order::Epoch order_of(const manifest::Manifest& manifest,
+                                    const ScheduleOptions& options, std::uint64_t index);
+
 /// One epoch of the run.
 struct EpochPlan {
   order::Epoch order;

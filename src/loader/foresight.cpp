@@ -21,18 +21,9 @@ NodeForesight::NodeForesight(const manifest::Manifest& manifest,
       here_(std::move(here)),
       enough_(enough) {}
 
-order::Epoch NodeForesight::order_of(std::uint64_t epoch) const {
-  return {manifest_.blocks,
-          options_.seed,
-          options_.first_epoch + epoch,
-          options_.window_bytes,
-          options_.ranks,
-          options_.resident ? order::Readers::by_block : order::Readers::by_turn};
-}
-
 std::uint64_t NodeForesight::advance(std::uint64_t epoch, std::uint64_t turn) {
   if (!order_ || epoch != epoch_) {
-    order_.emplace(order_of(epoch));
+    order_.emplace(exchange::order_of(manifest_, options_, epoch));
     look_beyond(epoch);
   }
   epoch_ = epoch;
@@ -50,7 +41,7 @@ void NodeForesight::look_beyond(std::uint64_t epoch) {
       std::replace(beyond_.begin(), beyond_.end(), never, later);
       return;
     }
-    const auto order = order_of(ahead);
+    const auto order = exchange::order_of(manifest_, options_, ahead);
     for (std::uint64_t turn = 0; turn < blocks; ++turn) {
       auto& read = beyond_[order.block(turn)];
       if (read < later || !here_[order.reader(turn)]) continue;

@@ -25,7 +25,6 @@ class NodeForesight final : public fetch::Foresight {
   [[nodiscard]] std::uint64_t next_read(std::uint64_t block) const override;
 
  private:
-  [[nodiscard]] order::Epoch order_of(std::uint64_t epoch) const;
   void look_beyond(std::uint64_t epoch);
 
   const manifest::Manifest& manifest_;

@@ -35,23 +35,13 @@ exchange::ScheduleOptions options_of(std::uint64_t epochs, std::uint32_t ranks, 
   return options;
 }
 
-order::Epoch order_of(const manifest::Manifest& m, const exchange::ScheduleOptions& options,
-                      std::uint64_t epoch) {
-  return {m.blocks,
-          options.seed,
-          options.first_epoch + epoch,
-          options.window_bytes,
-          options.ranks,
-          options.resident ? order::Readers::by_block : order::Readers::by_turn};
-}
-
 void compare(const exchange::ScheduleOptions& options, const std::vector<bool>& here) {
   constexpr std::uint64_t blocks = 50;
   const auto m = make_blocks(blocks);
   NodeForesight foresight(m, options, here, UINT64_MAX);
   const auto epochs = options.resident ? 1 : options.epochs;
   std::vector<order::Epoch> orders;
-  for (std::uint64_t e = 0; e < epochs; ++e) orders.push_back(order_of(m, options, e));
+  for (std::uint64_t e = 0; e < epochs; ++e) orders.push_back(exchange::order_of(m, options, e));
   for (std::uint64_t e = 0; e < epochs; ++e) {
     for (std::uint64_t turn = 0; turn < blocks; turn += 7) {
       const auto now = foresight.advance(e, turn);
@@ -89,7 +79,7 @@ TEST(NodeForesight, LooksNoFurtherThanIsOfUse) {
   const auto m = make_blocks(50);
   NodeForesight foresight(m, options_of(6, 4, false), {true, false, false, false}, 5000);
   foresight.advance(0, 49);
-  const auto next = order_of(m, options_of(6, 4, false), 1);
+  const auto next = exchange::order_of(m, options_of(6, 4, false), 1);
   std::uint64_t known = 0;
   for (std::uint64_t block = 0; block < 50; ++block) {
     const auto turn = next.turn_of_block(block);
