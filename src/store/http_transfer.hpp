@@ -60,7 +60,6 @@ class Transfer {
   /// The transfer is given up, for that reason unless its head says a better one.
   void give_up(Failure failure);
   void count_request() noexcept { ++extra_requests_; }
-  [[nodiscard]] std::uint64_t extra_requests() const noexcept { return extra_requests_; }
 
  private:
   static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept;

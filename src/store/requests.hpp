@@ -50,6 +50,8 @@ struct Requests {
   void race(Task& task, Clock::time_point now);
   // Ends the slower of two.
   void drop_rival(Task& task, bool won_by_hedge);
+  void cancel(Task& task);
+  void cancel_hedge(Task& task);
 
   // requests_failures.cpp: what becomes of an attempt that failed, and of all of them in an outage.
 

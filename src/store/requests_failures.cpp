@@ -92,7 +92,6 @@ std::uint64_t Requests::keep(Task& task, const Result& result) {
   counters.wasted_bytes += result.received - kept;
   if (kept == 0) return 0;
   task.crc32c = crc32c_combine(task.crc32c, result.crc32c, kept);
-  task.reached += kept;
   request.into += kept;
   request.range = {request.range.offset + kept, request.range.length - kept};
   return kept;
@@ -152,16 +151,8 @@ std::string Requests::silence(Clock::time_point since, Clock::time_point now) {
 }
 
 void Requests::drop_attempts(Task& task) {
-  if (task.running) {  // and not a file's: see end_late_ones()
-    counters.wasted_bytes += http->cancel(task.attempt);
-    --active;
-    stop(task);
-  }
-  if (task.hedge) {
-    counters.wasted_bytes += http->cancel(*task.hedge);
-    hedges.erase(task.hedge.get());
-    --active;
-  }
+  if (task.running) cancel(task);  // and not a file's: see end_late_ones()
+  if (task.hedge) cancel_hedge(task);
   std::erase_if(waiting, [&](const auto& entry) { return entry.second == &task; });
 }
 

@@ -38,11 +38,7 @@ void Requests::race_slow_ones(Clock::time_point now) {
 }
 
 void Requests::race(Task& task, Clock::time_point now) {
-  if (task.hedge) {
-    counters.wasted_bytes += http->cancel(*task.hedge);
-    hedges.erase(task.hedge.get());
-    --active;
-  }
+  if (task.hedge) cancel_hedge(task);
   task.hedge = std::make_unique<Attempt>(task.attempt);
   task.hedge->fresh = true;
   task.hedge_started = now;
@@ -56,12 +52,24 @@ void Requests::race(Task& task, Clock::time_point now) {
 }
 
 void Requests::drop_rival(Task& task, bool won_by_hedge) {
-  if (won_by_hedge ? !task.running : task.hedge == nullptr) return;
-  const Attempt& rival = won_by_hedge ? task.attempt : *task.hedge;
-  counters.wasted_bytes += http->cancel(rival);
+  if (won_by_hedge) {
+    if (task.running) cancel(task);
+  } else if (task.hedge) {
+    cancel_hedge(task);
+  }
+}
+
+void Requests::cancel(Task& task) {
+  counters.wasted_bytes += http->cancel(task.attempt);
   --active;
-  if (!won_by_hedge) hedges.erase(&rival);
   stop(task);
+}
+
+void Requests::cancel_hedge(Task& task) {
+  counters.wasted_bytes += http->cancel(*task.hedge);
+  --active;
+  hedges.erase(task.hedge.get());
+  task.hedge.reset();
 }
 
 }  // namespace faro::store

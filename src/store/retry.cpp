@@ -32,13 +32,13 @@ std::string what_of(const Attempt& attempt) {
 Treatment treatment_of(Cause cause) noexcept {
   // The costs are aws-c-io's: transient errors cost twice.
   switch (cause) {
-    case Cause::connection: return {true, false, true, 10, RetryCause::connection};
-    case Cause::timeout: return {true, false, true, 10, RetryCause::timeout};
-    case Cause::server_error: return {true, false, true, 10, RetryCause::server_error};
-    case Cause::throttled: return {true, false, true, 5, RetryCause::throttled};
-    case Cause::truncated: return {true, true, false, 5, RetryCause::truncated};
-    case Cause::bad_answer: return {true, true, false, 5, RetryCause::wrong};
-    case Cause::expired: return {true, true, false, 5, RetryCause::expired};
+    case Cause::connection: return {true, true, 10, RetryCause::connection};
+    case Cause::timeout: return {true, true, 10, RetryCause::timeout};
+    case Cause::server_error: return {true, true, 10, RetryCause::server_error};
+    case Cause::throttled: return {true, true, 5, RetryCause::throttled};
+    case Cause::truncated: return {true, false, 5, RetryCause::truncated};
+    case Cause::bad_answer: return {true, false, 5, RetryCause::wrong};
+    case Cause::expired: return {true, false, 5, RetryCause::expired};
     case Cause::unsupported:
     case Cause::untrusted:
     case Cause::not_found:

@@ -13,7 +13,6 @@ namespace faro::store {
 /// What the policy does about a cause.
 struct Treatment {
   bool retried = false;
-  bool counts = false;    ///< against Options::attempts, even while the store answers nobody
   bool outage = false;    ///< a sign that the store may be down: it is asked less
   double cost = 0;        ///< tokens of the budget
   RetryCause reported{};  ///< where retried

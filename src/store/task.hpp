@@ -17,8 +17,7 @@ struct Task {
   Attempt attempt;  // what is asked next: of a read, what is not there yet
   Scheme scheme = Scheme::http;
   ByteRange whole;                         // that the caller asked for
-  std::uint64_t reached = 0;               // bytes of it that are there
-  std::uint32_t crc32c = 0;                // of them
+  std::uint32_t crc32c = 0;                // of those that are there already
   unsigned sent = 0;                       // attempts, hedges left out
   unsigned wrong = 0;                      // attempts that count against the limit
   unsigned in_vain = 0;                    // attempts in a row that brought (next to) nothing
