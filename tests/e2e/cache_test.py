@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from servers import Nginx
+from servers import serve_shards
 from support import (FARO, Test, read_json, read_order, samples_of_tars, tagged, without_ranks,
                      write_shards)
 
@@ -83,15 +83,8 @@ class Watch(threading.Thread):
 class Cache(Test):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.mkdtemp(prefix="faro-e2e-nginx-")
-        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
-        cls.nginx = Nginx(cls, folder)
-        cls.folder = os.path.join(cls.nginx.data, "set")
-        cls.files = write_shards(cls.folder, [90, 70, 5, 110])
-        cls.samples = samples_of_tars(cls.files)
-        cls.bytes = sum(map(os.path.getsize, cls.files))
-        cls.data = cls.nginx.http + "/set/shard-{000..003}.tar"
-        cls.base = folder
+        cls.base = serve_shards(cls)
+        cls.data = cls.nginx.http + cls.pattern
 
     def setUp(self):
         super().setUp()

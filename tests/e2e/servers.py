@@ -7,12 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import urllib.parse
 import urllib.request
 
-from support import ROOT
+from support import ROOT, samples_of_tars, write_shards
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 import radosgw  # noqa: E402
@@ -225,3 +226,17 @@ def aws(endpoint=None, key=radosgw.KEY, secret=radosgw.SECRET, token=None, **mor
     if token:
         said["AWS_SESSION_TOKEN"] = token
     return {**said, **more}
+
+
+def serve_shards(test_class):
+    """An nginx with four shards of small samples, one of them nearly empty, as attributes of the class:
+    nginx, folder (of the shards), files, samples, bytes, pattern (of their paths). The nginx's folder."""
+    base = tempfile.mkdtemp(prefix="faro-e2e-nginx-")
+    test_class.addClassCleanup(shutil.rmtree, base, ignore_errors=True)
+    test_class.nginx = Nginx(test_class, base)
+    test_class.folder = os.path.join(test_class.nginx.data, "set")
+    test_class.files = write_shards(test_class.folder, [90, 70, 5, 110])
+    test_class.samples = samples_of_tars(test_class.files)
+    test_class.bytes = sum(map(os.path.getsize, test_class.files))
+    test_class.pattern = "/set/shard-{000..003}.tar"
+    return base

@@ -1,25 +1,16 @@
 """The store does not matter: the same order from files, HTTP and HTTPS, and each byte read once."""
 import collections
 import os
-import shutil
-import tempfile
 import unittest
 
-from servers import Nginx, certificate
-from support import Test, samples_of_tars, without_ranks, write_shards
+from servers import certificate, serve_shards
+from support import Test, without_ranks, write_shards
 
 
 class Stores(Test):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.mkdtemp(prefix="faro-e2e-nginx-")
-        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
-        cls.nginx = Nginx(cls, folder)
-        cls.folder = os.path.join(cls.nginx.data, "set")
-        cls.files = write_shards(cls.folder, [90, 70, 5, 110])
-        cls.samples = samples_of_tars(cls.files)
-        cls.bytes = sum(map(os.path.getsize, cls.files))
-        cls.pattern = "/set/shard-{000..003}.tar"
+        serve_shards(cls)
 
     def order(self, data, *more, window="150K", epochs=2, ranks=3):
         # A hedge is one request more, and reads its range again.
