@@ -110,7 +110,7 @@ TEST(LoaderCacheSettings, AreTheSameOnAllRanks) {
   data.config.cache = "memory";
   data.config.cache_limit = 1000 + static_cast<std::uint64_t>(data.world->rank());
   if (data.world->size() == 1) {
-    GTEST_SKIP() << "one rank agrees with itself";
+    GTEST_SKIP() << "only ranks that differ can disagree, and this is a run of one rank";
   }
   const auto text =
       test::error_of([&] { Loader loader(data.config); }, ErrorCode::invalid_argument);
