@@ -11,6 +11,8 @@
 #include <cstring>
 #include <new>
 
+#include "base/huge_pages.hpp"
+
 namespace faro::exchange {
 namespace {
 
@@ -62,8 +64,7 @@ Arena::Arena(comm::Communicator& node, std::uint64_t capacity)
   for (int rank = 0; rank < node.size(); ++rank) segments_.push_back(memory_->segment(rank));
   auto& mine = segments_[static_cast<std::size_t>(rank_)];
   comm::together(node, [&] {
-    // Huge pages where the system grants them to shared memory; no harm where it does not.
-    madvise(mine.data(), mine.size(), MADV_HUGEPAGE);
+    huge_pages(mine);
     populate(0, 1);  // the control page, and a first proof that there is memory
     new (mine.data()) std::atomic<std::uint64_t>(0);
   });

@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
 #include <string_view>
@@ -8,6 +12,7 @@
 
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
+#include "base/huge_pages.hpp"
 #include "base/stream_copy.hpp"
 
 namespace faro {
@@ -76,6 +81,41 @@ TEST(StreamCopy, CopiesWhatItIsGivenAndNoMore) {
                               [](auto byte) { return byte == std::byte{0xee}; }));
     }
   }
+}
+
+// Whether smaps says of the mapping that begins there that it asked for huge pages (flag "hg").
+bool asked_for_huge_pages(const std::byte* at) {
+  std::ifstream in("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    unsigned long first = 0;
+    unsigned long last = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &last) == 2) {
+      const auto address = reinterpret_cast<unsigned long>(at);
+      inside = first <= address && address < last;
+    } else if (inside && line.starts_with("VmFlags:")) {
+      return line.find(" hg") != std::string::npos;
+    }
+  }
+  return false;
+}
+
+TEST(HugePages, AreAskedForWholePagesAlone) {
+  if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage")) {
+    GTEST_SKIP() << "this kernel has no transparent huge pages";
+  }
+  constexpr std::size_t page = 4096, size = 6 << 20;
+  auto* at = static_cast<std::byte*>(
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(at, MAP_FAILED);
+  huge_pages({});
+  huge_pages({at + 1, page});  // no whole page
+  EXPECT_FALSE(asked_for_huge_pages(at + page));
+  huge_pages({at + 1, size - 2});
+  EXPECT_FALSE(asked_for_huge_pages(at));
+  EXPECT_TRUE(asked_for_huge_pages(at + page));
+  EXPECT_FALSE(asked_for_huge_pages(at + size - page));
+  munmap(at, size);
 }
 
 TEST(Checked, OverflowIsAnError) {

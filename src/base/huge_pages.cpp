@@ -1,0 +1,19 @@
+#include "base/huge_pages.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+namespace faro {
+
+void huge_pages(std::span<std::byte> memory) noexcept {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+  const auto first = (begin + page - 1) / page * page;
+  const auto last = (begin + memory.size()) / page * page;
+  if (first >= last) return;
+  madvise(memory.data() + (first - begin), last - first, MADV_HUGEPAGE);
+}
+
+}  // namespace faro
