@@ -29,6 +29,7 @@ tests=(
   libgtest-dev ccache make
   nginx-light libnginx-mod-http-lua openssl  # HTTP(S) servers on this machine
   ceph-mon ceph-osd radosgw          # an S3 server, too
+  iproute2                           # several hosts on this machine
   clang libclang-rt-14-dev           # libFuzzer
   python3 python3-h5py               # other readers of what faro writes
 )
