@@ -29,11 +29,6 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def listening(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def certificate(key, cert):
     """For localhost, signed by itself: its own CA."""
     subprocess.run(
@@ -44,7 +39,8 @@ def certificate(key, cert):
 
 
 class Nginx:
-    """Serves the folder `data` of its directory. One process; every answer is logged."""
+    """Serves the folder `data` of its directory. One process; every answer is logged. Its address is
+    loopback's, or where there are hosts (tests/support/hosts.py), their switch's."""
 
     MODULES = "/usr/lib/nginx/modules"  # libnginx-mod-http-lua's
     LUA = os.path.exists(MODULES + "/ngx_http_lua_module.so")
@@ -73,13 +69,15 @@ http {{
   uwsgi_temp_path tmp/u; scgi_temp_path tmp/s;
   ssl_certificate srv.pem; ssl_certificate_key srv.key;
   root data;
-  server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; location /denied/ {{ deny all; }}
+  server {{ listen {address}:{plain}; listen {address}:{tls} ssl; location /denied/ {{ deny all; }}
     location /slow/ {{ alias data/set/; sendfile off; limit_rate 128k; }}{shapes} }}
 }}
 """
 
-    def __init__(self, test_class, folder):
+    def __init__(self, test_class, folder, hosts=None):
         self.folder = folder
+        self.address = hosts.address if hosts else "127.0.0.1"
+        self.enter = hosts.switch.enter() if hosts else []
         self.data = os.path.join(folder, "data")
         self.ca = os.path.join(folder, "conf", "srv.pem")
         for name in ("conf", "logs", "tmp", "data"):
@@ -96,22 +94,25 @@ http {{
             self.plain, self.tls = free_port(), free_port()
             with open(os.path.join(folder, "conf", "nginx.conf"), "w", encoding="utf-8") as file:
                 file.write(self.CONF.format(
-                    plain=self.plain, tls=self.tls, load=self.LOAD if self.LUA else "",
+                    address=self.address, plain=self.plain, tls=self.tls, load=self.LOAD if self.LUA else "",
                     seed="init_by_lua_block { math.randomseed(7) }" if self.LUA else "",
                     shapes=self.SHAPES if self.LUA else ""))
             if self.start():
                 break
         else:
             raise RuntimeError(f"nginx does not start: see {folder}/logs/error.log")
-        self.http = f"http://127.0.0.1:{self.plain}"
-        self.https = f"https://127.0.0.1:{self.tls}"
+        self.http = f"http://{self.address}:{self.plain}"
+        self.https = f"https://{self.address}:{self.tls}"
 
     def start(self):
         """On the same ports as ever; whether it listens."""
+        listens = os.path.join(self.folder, "logs", "nginx.pid")  # written after that
+        if os.path.exists(listens):
+            os.remove(listens)
         self.process = subprocess.Popen(
-            [*WITH_ME, self.program, "-p", self.folder, "-c", "conf/nginx.conf", "-e",
+            [*WITH_ME, *self.enter, self.program, "-p", self.folder, "-c", "conf/nginx.conf", "-e",
              "logs/error.log"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while self.process.poll() is None and not (listening(self.plain) and listening(self.tls)):
+        while self.process.poll() is None and not os.path.exists(listens):
             time.sleep(0.02)
         return self.process.poll() is None
 

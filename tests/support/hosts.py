@@ -149,11 +149,17 @@ class Hosts:
             "OMPI_MCA_oob_tcp_if_include": network,
         }}
 
-    def limit(self, number, rate):
-        """Holds a host's link to a rate (tc's words, "1gbit") in both directions."""
+    def shape(self, number, *words):
+        """tc's words, for a host's link in both directions."""
         for where, device in ((self.all[number], "eth0"), (self.switch, f"port{number + 1}")):
-            where.run("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", rate, "burst",
-                      "256k", "latency", "50ms")
+            where.run("tc", "qdisc", *words[:1], "dev", device, "root", *words[1:])
+
+    def limit(self, number, rate):
+        """Holds a host's link to a rate ("1gbit")."""
+        self.shape(number, "replace", "tbf", "rate", rate, "burst", "256k", "latency", "50ms")
+
+    def unlimit(self, number):
+        self.shape(number, "del")
 
     def link(self, number, state):
         """state: "down", as where its cable is pulled, or "up"."""
