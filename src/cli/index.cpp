@@ -42,12 +42,14 @@ void add_index(CLI::App& app, Action& chosen) {
       manifest::IndexCost cost;
       const auto manifest = manifest::build(
           *config, *comm, &cost,
-          [&](std::uint64_t done, std::uint64_t shards, std::uint64_t bytes) {
-            if (!begun) progress.begin("indexing", shards);
-            begun = true;
-            progress.update(done, fmt::format("{} shards, {} read", done,
-                                              human_bytes(static_cast<double>(bytes))));
-          });
+          {.progress =
+               [&](std::uint64_t done, std::uint64_t shards, std::uint64_t bytes) {
+                 if (!begun) progress.begin("indexing", shards);
+                 begun = true;
+                 progress.update(done, fmt::format("{} shards, {} read", done,
+                                                   human_bytes(static_cast<double>(bytes))));
+               },
+           .log = [&](const std::string& line) { progress.line(line); }});
       comm::together(*comm, [&] {
         if (comm->rank() == 0) manifest::write(manifest, file);
       });

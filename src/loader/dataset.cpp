@@ -28,12 +28,13 @@ manifest::Manifest read_manifest(const std::string& file, comm::Communicator& co
 
 /// Whether a manifest lists the shards that DATA names. Rank 0 looks.
 bool lists_the_same(const manifest::Manifest& manifest, const Config& config,
-                    comm::Communicator& comm) {
+                    comm::Communicator& comm, const Loader::Log& log) {
   std::uint64_t same = 0;
   comm::together(comm, [&] {
     if (comm.rank() != 0) return;
-    const auto uris = store::expand(config.data, format::listing_suffix(manifest.format),
-                                    store::options_of(config));
+    auto store = store::options_of(config);
+    store.notice = log;
+    const auto uris = store::expand(config.data, format::listing_suffix(manifest.format), store);
     const auto& shards = manifest.shards;
     same = std::equal(uris.begin(), uris.end(), shards.begin(), shards.end(),
                       [](const auto& uri, const auto& shard) { return uri == shard.uri; });
@@ -70,7 +71,7 @@ Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loade
   bool found = exists != 0;
   if (found) {
     dataset.manifest = read_manifest(file, comm);
-    found = lists_the_same(dataset.manifest, config, comm);
+    found = lists_the_same(dataset.manifest, config, comm, log);
     check(
         found || config.manifest.empty(), ErrorCode::changed,
         "{}: is the manifest of other shards than {} names: index again, or name another manifest",
@@ -81,7 +82,8 @@ Dataset open_dataset(const Config& config, comm::Communicator& comm, const Loade
   }
   if (!found) {
     say(log, comm, fmt::format("no manifest: indexing {} first", store::redacted(config.data)));
-    dataset.manifest = manifest::build(config, comm, &dataset.index_cost);
+    dataset.manifest =
+        manifest::build(config, comm, &dataset.index_cost, {.progress = {}, .log = log});
     if (!config.manifest.empty()) {
       comm::together(comm, [&] {
         if (comm.rank() == 0) manifest::write(dataset.manifest, file);

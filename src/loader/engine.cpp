@@ -93,10 +93,11 @@ void Backoff::pause(exchange::Progress& progress, std::uint64_t seen) {
 }
 
 Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
-               comm::Communicator& world, comm::Communicator& node)
+               comm::Communicator& world, comm::Communicator& node, Loader::Log log)
     : config_(config),
       dataset_(dataset),
       node_(node),
+      log_(world.rank() == 0 ? std::move(log) : nullptr),
       rounds_(world.duplicate()),
       proofs_(world.duplicate()),
       node_rank_(map_nodes(world, node)),
@@ -113,6 +114,7 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
   auto store = store::options_of(config);
   store.ranks = narrow<unsigned>(world.size());
   store.pressure = options.pressure = std::make_shared<store::Pressure>();
+  if (log_) store.notice = [this](const std::string& line) { notices_.leave(line); };
   comm::together(world, [&] {
     if (config.verify) proof_.emplace(dataset.manifest, run.plan.resident);
     exchange_ = std::make_unique<exchange::Exchange>(dataset.manifest, schedule_, arena_, *rounds_,
@@ -186,6 +188,7 @@ exchange::LocalBatch Engine::next() {
   const auto start = Clock::now();
   Backoff backoff;
   for (;;) {
+    pass_on_notices();
     const auto seen = progress_.changes();
     const bool over = exchange_->finished();  // before the look for batches: they come first
     if (auto batch = exchange_->take()) return std::move(*batch);
@@ -202,6 +205,11 @@ exchange::LocalBatch Engine::next() {
     const auto silence = std::min(exchange_->silence(), seconds_since(start));
     if (silence > config_.peer_timeout) exchange_->give_up(silence);
   }
+}
+
+void Engine::pass_on_notices() {
+  if (!log_) return;
+  if (const auto line = notices_.take()) log_(*line);
 }
 
 void Engine::await(std::unique_ptr<comm::Operation> operation, bool heed_failure) {

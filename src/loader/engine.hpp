@@ -6,6 +6,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/mailbox.hpp"
 #include "exchange/exchange.hpp"
 #include "loader/dataset.hpp"
 #include "loader/feeder.hpp"
@@ -28,7 +29,7 @@ class Backoff {
 class Engine {
  public:
   Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
-         comm::Communicator& world, comm::Communicator& node);
+         comm::Communicator& world, comm::Communicator& node, Loader::Log log);
   /// Leaves the rounds together with the other ranks, within peer_timeout.
   ~Engine();
 
@@ -58,10 +59,14 @@ class Engine {
   void count_left_out(std::uint64_t epoch);
   /// What has come from the store is in the cache, or the cache is too slow.
   void await_cache();
+  /// What the store's client has to tell, on rank 0.
+  void pass_on_notices();
 
   const Config& config_;
   const Dataset& dataset_;
   comm::Communicator& node_;
+  Loader::Log log_;
+  Mailbox notices_;                             // from the feeder's thread
   std::unique_ptr<comm::Communicator> rounds_;  // the exchange's own
   std::unique_ptr<comm::Communicator> proofs_;  // the consumer's
   std::vector<int> node_rank_;

@@ -93,7 +93,7 @@ Loader::Impl::Impl(const Config& given, MPI_Comm comm, const Log& given_log)
     run.plan.index_requests = dataset.index_cost.requests;
     loader::check_budget(run.plan, config);
   });
-  engine.emplace(config, dataset, run, *world, *node);
+  engine.emplace(config, dataset, run, *world, *node, log);
 }
 
 std::optional<Batch> Loader::Impl::next() {

@@ -18,7 +18,7 @@ struct Slot {
 };
 
 std::vector<std::string> check_mine(
-    const Dataset& dataset, const Config& config, comm::Communicator& comm,
+    const Dataset& dataset, const Config& config, comm::Communicator& comm, const Loader::Log& log,
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const auto& blocks = dataset.manifest.blocks;
   const auto ranks = static_cast<std::uint64_t>(comm.size());
@@ -34,6 +34,7 @@ std::vector<std::string> check_mine(
 
   auto store = store::options_of(config);
   store.ranks = narrow<unsigned>(comm.size());
+  if (comm.rank() == 0) store.notice = log;
   // After the slots: it writes to them as long as it lives.
   fetch::Fetcher fetcher(dataset.manifest, *dataset.format,
                          {std::move(store), config.request_size, room, comm.rank()});
@@ -83,7 +84,7 @@ VerifyResult verify_blocks(const Config& config, comm::Communicator& comm, const
   std::string lines;
   comm::together(comm, [&] {
     if (progress && comm.rank() == 0) progress(0, result.blocks);
-    for (const auto& line : check_mine(dataset, config, comm, progress)) lines += line + '\n';
+    for (const auto& line : check_mine(dataset, config, comm, log, progress)) lines += line + '\n';
   });
   const auto all = comm.gather(std::as_bytes(std::span(lines.data(), lines.size())), 0);
   lines.clear();

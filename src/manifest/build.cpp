@@ -21,20 +21,21 @@ namespace {
 
 using std::chrono::milliseconds;
 
-store::Options store_options(const Config& config, const comm::Communicator& comm) {
+store::Options store_options(const Config& config, const comm::Communicator& comm,
+                             const IndexListener& listener) {
   auto options = store::options_of(config);
   options.ranks = narrow<unsigned>(comm.size());
+  if (comm.rank() == 0) options.notice = listener.log;
   return options;
 }
 
 /// The shards' URIs, listed by rank 0; on all.
 std::vector<std::string> list_shards(const Config& config, const format::Spec& spec,
-                                     comm::Communicator& comm) {
+                                     const store::Options& store, comm::Communicator& comm) {
   std::vector<std::byte> bytes;
   comm::together(comm, [&] {
     if (comm.rank() != 0) return;
-    const auto uris =
-        store::expand(config.data, format::listing_suffix(spec), store_options(config, comm));
+    const auto uris = store::expand(config.data, format::listing_suffix(spec), store);
     check(!uris.empty(), ErrorCode::not_found, "no shards in {}", store::redacted(config.data));
     check(uris.size() < UINT32_MAX, ErrorCode::invalid_argument, "{} shards in {}", uris.size(),
           store::redacted(config.data));
@@ -54,15 +55,15 @@ std::vector<std::string> list_shards(const Config& config, const format::Spec& s
 using StoreSums = std::vector<std::optional<std::uint32_t>>;
 
 /// Asks size and ETag of every size()-th shard from this rank's number on.
-void ask_sizes(std::vector<Shard>& shards, StoreSums& sums, const Config& config,
+void ask_sizes(std::vector<Shard>& shards, StoreSums& sums, const store::Options& store,
                const comm::Communicator& comm, IndexCost& cost) {
-  store::Client client(store_options(config, comm));
+  store::Client client(store);
   const auto ranks = static_cast<std::uint64_t>(comm.size());
   std::uint64_t next = static_cast<std::uint64_t>(comm.rank());
   std::vector<store::Completion> done;
   while (next < shards.size() || client.pending() > 0) {
     // The client queues without limit: a data set may have millions of shards.
-    for (; next < shards.size() && client.pending() < 2 * config.max_requests; next += ranks) {
+    for (; next < shards.size() && client.pending() < 2 * store.max_requests; next += ranks) {
       client.stat(next, shards[next].uri);
     }
     done.clear();
@@ -78,13 +79,14 @@ void ask_sizes(std::vector<Shard>& shards, StoreSums& sums, const Config& config
 }
 
 /// The shards as they are now; the same on all ranks.
-std::vector<Shard> stat_shards(std::vector<std::string> uris, StoreSums& sums, const Config& config,
-                               comm::Communicator& comm, IndexCost& cost) {
+std::vector<Shard> stat_shards(std::vector<std::string> uris, StoreSums& sums,
+                               const store::Options& store, comm::Communicator& comm,
+                               IndexCost& cost) {
   std::vector<Shard> shards;
   sums.assign(uris.size(), std::nullopt);
   comm::together(comm, [&] {
     for (auto& uri : uris) shards.push_back({std::move(uri), 0, {}});
-    ask_sizes(shards, sums, config, comm, cost);
+    ask_sizes(shards, sums, store, comm, cost);
   });
   const auto ranks = static_cast<std::size_t>(comm.size());
   ByteWriter out;
@@ -144,7 +146,7 @@ std::vector<std::uint32_t> share_of(const std::vector<Shard>& shards,
 
 /// Waits for all ranks' scans, or for the first failure of any. Collective.
 void watch(RankScan& scan, comm::Communicator& comm, std::uint64_t shards,
-           const IndexProgress& progress) {
+           const IndexListener& listener) {
   for (;;) {
     const auto mine = scan.wait(milliseconds(100));
     std::array<std::uint64_t, 4> sum{mine.shards, mine.bytes, mine.running ? 1U : 0U,
@@ -152,17 +154,20 @@ void watch(RankScan& scan, comm::Communicator& comm, std::uint64_t shards,
     const auto reduced = comm.start_all_reduce(sum, comm::Op::sum);
     while (!reduced->done()) std::this_thread::sleep_for(milliseconds(1));
     const auto [done, bytes, running, failed] = sum;
-    if (progress && comm.rank() == 0) progress(done, shards, bytes);
+    if (comm.rank() == 0) {
+      if (listener.progress) listener.progress(done, shards, bytes);
+      if (const auto notice = scan.notice(); notice && listener.log) listener.log(*notice);
+    }
     if (running == 0 || failed > 0) return;
   }
 }
 
 RankScan::Result scan_share(RankScan::Plan plan, comm::Communicator& comm,
-                            const IndexProgress& progress) {
+                            const IndexListener& listener) {
   const std::uint64_t shards = plan.shards.size();
   std::optional<RankScan> scan;
   comm::together(comm, [&] { scan.emplace(std::move(plan)); });
-  watch(*scan, comm, shards, progress);
+  watch(*scan, comm, shards, listener);
   RankScan::Result result;
   comm::together(comm, [&] { result = scan->finish(); });
   return result;
@@ -211,10 +216,11 @@ void join_parts(const std::vector<std::vector<std::byte>>& parts, Manifest& mani
 }  // namespace
 
 Manifest build(const Config& config, comm::Communicator& comm, IndexCost* cost,
-               const IndexProgress& progress) {
+               const IndexListener& listener) {
   const format::Spec given{config.format, config.raw_header, config.raw_record};
   IndexCost spent;
-  auto uris = list_shards(config, given, comm);
+  const auto store = store_options(config, comm, listener);
+  auto uris = list_shards(config, given, store, comm);
   Manifest manifest;
   RankScan::Plan plan;
   comm::together(comm, [&] {
@@ -222,14 +228,14 @@ Manifest build(const Config& config, comm::Communicator& comm, IndexCost* cost,
     plan.format = format::make_format(manifest.format);
   });
   StoreSums sums;
-  manifest.shards = stat_shards(std::move(uris), sums, config, comm, spent);
+  manifest.shards = stat_shards(std::move(uris), sums, store, comm, spent);
   plan.shards = manifest.shards;
   plan.mine = share_of(manifest.shards, comm);
   plan.target = block_target(config, manifest.shards);
   plan.checksums = config.checksums;
   plan.largest_request = config.request_size;
-  plan.store = store_options(config, comm);
-  const auto mine = scan_share(std::move(plan), comm, progress);
+  plan.store = store;
+  const auto mine = scan_share(std::move(plan), comm, listener);
   comm::together(comm, [&] { check_store_sums(mine.blocks, manifest.shards, sums); });
 
   ByteWriter out;

@@ -77,8 +77,13 @@ struct Manifest {
   [[nodiscard]] std::uint64_t block_of_sample(std::uint64_t sample) const;
 };
 
-/// Called on rank 0 now and then: shards done, of all, bytes read so far.
-using IndexProgress = std::function<void(std::uint64_t, std::uint64_t, std::uint64_t)>;
+/// Who is told of indexing, on rank 0, by the thread that calls build().
+struct IndexListener {
+  /// Now and then: shards done, of all, bytes read so far.
+  std::function<void(std::uint64_t, std::uint64_t, std::uint64_t)> progress;
+  /// A line on what takes long: a store that is silent.
+  std::function<void(const std::string&)> log;
+};
 
 /// What indexing has read from the store, over all ranks.
 struct IndexCost {
@@ -92,7 +97,7 @@ struct IndexCost {
 /// the data. Takes at most about 32 MiB for reading. Errors name the shard, and are the same on all
 /// ranks.
 [[nodiscard]] Manifest build(const Config& config, comm::Communicator& comm,
-                             IndexCost* cost = nullptr, const IndexProgress& progress = {});
+                             IndexCost* cost = nullptr, const IndexListener& listener = {});
 
 /// Writes atomically (temporary file, rename). Error(io) on a full disk.
 void write(const Manifest& manifest, const std::string& file);

@@ -92,6 +92,7 @@ std::vector<Block> scan_shard(const format::Format& format, std::uint32_t index,
 
 RankScan::RankScan(Plan plan) : plan_(std::move(plan)) {
   const std::size_t threads = std::min(most_threads, plan_.mine.size());
+  plan_.store.notice = [this](const std::string& line) { notices_.leave(line); };
   running_ = threads;
   try {
     for (std::size_t i = 0; i < threads; ++i) {

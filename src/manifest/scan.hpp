@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/mailbox.hpp"
 #include "manifest/manifest.hpp"
 #include "manifest/shard_reader.hpp"
 
@@ -51,6 +52,8 @@ class RankScan {
 
   /// Waits until nothing runs any more, at most for `timeout`.
   Status wait(std::chrono::milliseconds timeout);
+  /// What the store's client has to tell, if anything.
+  std::optional<std::string> notice() { return notices_.take(); }
   /// Stops the threads. Throws the error of the first shard that has one.
   Result finish();
 
@@ -68,6 +71,7 @@ class RankScan {
   std::atomic<bool> stop_ = false;
   std::atomic<std::size_t> next_ = 0;  // of plan_.mine
   std::atomic<std::uint64_t> bytes_ = 0;
+  Mailbox notices_;
   std::mutex mutex_;  // of all below
   std::condition_variable idle_;
   std::size_t running_ = 0;

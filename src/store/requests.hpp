@@ -73,6 +73,8 @@ struct Requests {
   // The store is given up: what was not tried yet ends as the others did. What comes later may try.
   void end_outage(Clock::time_point since, Clock::time_point now, std::vector<Completion>& done);
   static std::string silence(Clock::time_point since, Clock::time_point now);
+  // Says once that an outage is waited out.
+  void tell_of_outage(Clock::time_point since, Clock::time_point now);
   void drop_attempts(Task& task);
 
   const Options options;
@@ -82,6 +84,7 @@ struct Requests {
   Backoff backoff;
   Outage outage;
   std::optional<Failure> trouble;  // the last sign of one
+  bool told_of_outage = false;
   std::shared_ptr<Pressure> pressure;
   std::uint64_t pressure_seen;
   Counters counters;

@@ -1,6 +1,7 @@
 #include "store/requests.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
@@ -15,6 +16,8 @@ constexpr milliseconds absence{2000};
 constexpr std::uint64_t progress = 64 * 1024;
 // What failed in an outage of this many seconds was not its own fault.
 constexpr double long_outage = 1.0;
+// Who waits for the job wants to know why from then on.
+constexpr double worth_telling = 5.0;
 
 }  // namespace
 
@@ -57,6 +60,10 @@ bool Requests::counts(Task& task, const Treatment& treatment) const {
 void Requests::answered(Clock::time_point now) {
   const auto since = outage.since();
   outage.answered(now);
+  if (std::exchange(told_of_outage, false)) {
+    options.notice(
+        fmt::format("the store answers again, after {:.0f} s", seconds_between(*since, now)));
+  }
   if (!since || now - *since < seconds(long_outage)) return;
   std::multimap<Clock::time_point, Task*> back;
   for (const auto& [due, task] : waiting) {
@@ -118,6 +125,7 @@ void Requests::note_absence() {
 void Requests::end_late_ones(Clock::time_point now, std::vector<Completion>& done) {
   const auto since = outage.since();
   const bool down = since && now - *since >= seconds(options.outage_deadline);
+  if (since && !down) tell_of_outage(*since, now);
   std::vector<std::pair<Task*, std::string>> late;
   const auto look = [&](Task* task) {
     if (task->scheme == Scheme::file) return;  // nothing cancels those
@@ -140,6 +148,7 @@ void Requests::end_late_ones(Clock::time_point now, std::vector<Completion>& don
 void Requests::end_outage(Clock::time_point since, Clock::time_point now,
                           std::vector<Completion>& done) {
   outage.reset();
+  told_of_outage = false;
   for (; !queue.empty(); queue.pop_front()) {
     queue.front()->last = trouble;
     give_up(*queue.front(), silence(since, now), done);
@@ -148,6 +157,15 @@ void Requests::end_outage(Clock::time_point since, Clock::time_point now,
 
 std::string Requests::silence(Clock::time_point since, Clock::time_point now) {
   return fmt::format("; the store has answered nothing for {:.0f} s", seconds_between(since, now));
+}
+
+void Requests::tell_of_outage(Clock::time_point since, Clock::time_point now) {
+  if (told_of_outage || !options.notice || now - since < seconds(worth_telling)) return;
+  told_of_outage = true;
+  options.notice(fmt::format(
+      "the store has answered nothing for {:.0f} s; it is asked again until {:.0f} s have passed "
+      "(outage_deadline): {}",
+      seconds_between(since, now), options.outage_deadline, trouble->text));
 }
 
 void Requests::drop_attempts(Task& task) {

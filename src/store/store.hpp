@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -80,6 +81,9 @@ struct Options {
   S3Options s3;
   unsigned ranks = 1;                  ///< of the job, which share the budget of retries
   std::shared_ptr<Pressure> pressure;  ///< with the job's other ranks, where they exchange it
+  /// Told, on the client's thread, that the store has been silent for some seconds and is waited
+  /// for, and that it answers again.
+  std::function<void(const std::string&)> notice;
 };
 
 /// The options that a configuration stands for.

@@ -50,6 +50,8 @@ class Outage(Test):
         self.assertTrue(self.nginx.start())
         result = job.wait(60)
         self.assertEqual(result.code, 0, str(result))
+        self.assertEqual(result.err.count("the store has answered nothing for 5 s"), 1, str(result))
+        self.assertEqual(result.err.count("the store answers again, after "), 1, str(result))
         self.assertEqual(without_ranks(read_order(order)), expected)
         self.assertGreater(read_json(report)["retries"], 0)
 
@@ -81,6 +83,15 @@ class Outage(Test):
                        3, ranks=4, seconds=20, says=["(network", "answered nothing for"])
             self.assertLess(time.monotonic() - start, 15)
             self.assertLess(listener.connections, 100)
+
+    def test_a_wrong_host_is_not_silence(self):
+        """Who mistyped a name is told while it is tried again, not only at its end."""
+        for command in ("run", "index"):
+            result = self.fails(command, "http://store.invalid/shard-{0..3}.tar",
+                                "--outage-deadline", 7, ranks=2, seconds=30,
+                                says=["(network", "store.invalid", "answered nothing for"])
+            self.assertEqual(result.err.count("the store has answered nothing for 5 s"), 1,
+                             str(result))
 
     def test_ten_percent_of_503(self):
         """What is sent beyond what is needed, and whether the epoch is right all the same."""

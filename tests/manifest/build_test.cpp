@@ -139,12 +139,15 @@ TEST_F(Build, TellsItsProgress) {
   std::uint64_t done = 0;
   std::uint64_t all = 0;
   std::uint64_t bytes = 0;
-  const auto m = manifest::build(config, *comm, nullptr, [&](auto d, auto a, auto b) {
-    EXPECT_GE(d, done);
-    done = d;
-    all = a;
-    bytes = b;
-  });
+  const auto m = manifest::build(config, *comm, nullptr,
+                                 {.progress =
+                                      [&](auto d, auto a, auto b) {
+                                        EXPECT_GE(d, done);
+                                        done = d;
+                                        all = a;
+                                        bytes = b;
+                                      },
+                                  .log = {}});
   EXPECT_EQ(done, comm->rank() == 0 ? 7U : 0U);
   EXPECT_EQ(all, done);
   EXPECT_EQ(bytes, comm->rank() == 0 ? m.bytes + 1024 : 0U);

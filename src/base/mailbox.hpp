@@ -1,0 +1,28 @@
+// A line from a thread that may not speak to one that may.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace faro {
+
+/// Keeps the last line that was left. Thread safe.
+class Mailbox {
+ public:
+  void leave(std::string line) {
+    const std::scoped_lock lock(mutex_);
+    line_ = std::move(line);
+  }
+  [[nodiscard]] std::optional<std::string> take() {
+    const std::scoped_lock lock(mutex_);
+    return std::exchange(line_, std::nullopt);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::optional<std::string> line_;
+};
+
+}  // namespace faro
