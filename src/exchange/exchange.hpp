@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/runtime.hpp"
 #include "comm/comm.hpp"
 #include "exchange/arena.hpp"
 #include "exchange/arrival.hpp"
@@ -124,7 +125,6 @@ class Exchange {
   ExchangeOptions options_;
   ArrivalPool pool_;
 
-  using Clock = std::chrono::steady_clock;
   void enter(State state);
 
   State state_ = State::blocks;

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 
+#include "base/runtime.hpp"
 #include "faro/error.hpp"
 
 namespace faro::exchange {
@@ -59,7 +59,7 @@ class Progress {
   /// Returns once there were changes since `seen`, or after `timeout`.
   void wait(std::uint64_t seen, std::chrono::microseconds timeout) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, timeout, [&] { return changes_ != seen; });
+    changed_.wait_until(lock, Clock::now() + timeout, [&] { return changes_ != seen; });
   }
 
  private:
@@ -74,7 +74,7 @@ class Progress {
   }
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  Condition changed_{"a change of its rank"};
   std::uint64_t changes_ = 0;
   Ready ready_;
   std::optional<Error> failure_;

@@ -16,6 +16,8 @@ struct Dataset {
   manifest::Manifest manifest;
   std::shared_ptr<const format::Format> format;
   manifest::IndexCost index_cost;  ///< zero where a manifest was read
+  /// What its blocks are read through; nullptr: the stores that its shards name.
+  std::shared_ptr<store::Transports> transports;
 };
 
 /// The file that `faro index DATA` writes, and every command looks for, without --manifest: the

@@ -11,8 +11,6 @@
 namespace faro::loader {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // The last blocks of a run are given that long to reach the cache.
 constexpr double cache_seconds = 60;
 
@@ -85,7 +83,7 @@ std::unique_ptr<fetch::BlockCache> open_cache(const Config& config, const Datase
 
 void Backoff::pause(exchange::Progress& progress, std::uint64_t seen) {
   if (turns_++ < 8) {
-    std::this_thread::yield();
+    yield();
     return;
   }
   const auto sleep = std::min(50U * (turns_ - 8), 1000U);
@@ -113,6 +111,7 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
   options.heartbeat = std::min(1.0, config.peer_timeout / 4);
   auto store = store::options_of(config);
   store.ranks = narrow<unsigned>(world.size());
+  store.transports = dataset.transports;
   store.pressure = options.pressure = std::make_shared<store::Pressure>();
   if (log_) store.notice = [this](const std::string& line) { notices_.leave(line); };
   comm::together(world, [&] {
@@ -128,7 +127,7 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
                                                       run.capacity, world.rank(), cache_.get()},
                                        proof());
   });
-  if (threaded_) thread_ = std::thread([this] { drive(); });
+  if (threaded_) thread_ = Thread("exchange", [this] { drive(); });
 }
 
 Engine::~Engine() {

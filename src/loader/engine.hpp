@@ -4,9 +4,9 @@
 #include <chrono>
 #include <memory>
 #include <optional>
-#include <thread>
 
 #include "base/mailbox.hpp"
+#include "base/runtime.hpp"
 #include "exchange/exchange.hpp"
 #include "loader/dataset.hpp"
 #include "loader/feeder.hpp"
@@ -81,7 +81,7 @@ class Engine {
   std::unique_ptr<fetch::BlockCache> cache_;
   std::unique_ptr<Feeder> feeder_;
   bool threaded_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace faro::loader

@@ -31,7 +31,7 @@ Feeder::Feeder(const manifest::Manifest& manifest, const format::Format& format,
       proof_(proof),
       cache_(options.cache),
       fetcher_(manifest, format, options),
-      thread_([this] { work(); }) {}
+      thread_("feeder", [this] { work(); }) {}
 
 Feeder::~Feeder() {
   stop_ = true;
@@ -109,7 +109,7 @@ void Feeder::take_back() {
     entry.kept = false;
     underway_.erase(entry.block);
   }
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = Clock::now();
   if (!finished_.empty() || cache_->idle()) {
     cache_moved_ = now;
   } else if (now - cache_moved_ > cache_patience) {

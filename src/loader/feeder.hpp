@@ -7,10 +7,10 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <unordered_set>
 #include <vector>
 
+#include "base/runtime.hpp"
 #include "exchange/arena.hpp"
 #include "exchange/progress.hpp"
 #include "exchange/schedule.hpp"
@@ -69,12 +69,12 @@ class Feeder {
   exchange::Progress::Ready ready_;  // as published last
   std::vector<std::uint64_t> finished_;
   std::unordered_set<std::uint64_t> underway_;  // blocks on their way here, and into the cache
-  std::chrono::steady_clock::time_point cache_moved_ = std::chrono::steady_clock::now();
+  Clock::time_point cache_moved_ = Clock::now();
 
   mutable std::mutex mutex_;  // guards counters_
   fetch::Counters counters_;
   std::atomic<bool> stop_ = false;
-  std::thread thread_;  // last: it uses all of the above
+  Thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace faro::loader

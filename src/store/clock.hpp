@@ -3,9 +3,11 @@
 
 #include <chrono>
 
+#include "base/runtime.hpp"
+
 namespace faro::store {
 
-using Clock = std::chrono::steady_clock;
+using faro::Clock;
 using std::chrono::milliseconds;
 
 inline double seconds_between(Clock::time_point from, Clock::time_point to) {

@@ -24,13 +24,18 @@ Requests::Requests(const Options& given)
       backoff(given.backoff),
       pressure(given.pressure ? given.pressure : std::make_shared<Pressure>()),
       pressure_seen(pressure->mark()),
-      http(make_http_transport(options)),
-      // A file read that ends also ends a sleep in the http transport: see drive().
-      file(make_file_transport(options, [this] { http->wake(); })) {}
+      http(options.transports ? options.transports->remote(options)
+                              : make_http_transport(options)) {
+  // A file read that ends also ends a sleep in the http transport: see drive().
+  const auto notify = [this] { http->wake(); };
+  file = options.transports ? options.transports->file(options, notify)
+                            : make_file_transport(options, notify);
+}
 
 void Requests::add(Attempt attempt) {
   const auto scheme = scheme_of(attempt.uri());
   auto task = std::make_unique<Task>();
+  task->number = next_number++;
   task->attempt = std::move(attempt);
   task->scheme = scheme;
   task->whole = task->attempt.request.range;
@@ -84,7 +89,7 @@ void Requests::start(Task& task) {
   task.started = Clock::now();
   if (!task.begun) task.begun = task.started;
   task.running = true;
-  running.insert(&task);
+  running.emplace(task.number, &task);
   if (task.scheme == Scheme::file) {
     ++file_active;
     file->start(task.attempt);
@@ -98,7 +103,7 @@ void Requests::start(Task& task) {
 
 void Requests::stop(Task& task) {
   task.running = false;
-  running.erase(&task);
+  running.erase(task.number);
 }
 
 void Requests::drive(milliseconds timeout) {

@@ -6,7 +6,6 @@
 #include <deque>
 #include <map>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "store/budget.hpp"
 #include "store/clock.hpp"
@@ -90,7 +89,8 @@ struct Requests {
   Counters counters;
   std::unordered_map<const Attempt*, std::unique_ptr<Task>> tasks;
   std::unordered_map<const Attempt*, Task*> hedges;
-  std::unordered_set<Task*> running;  // their `attempt` is with a transport
+  std::map<std::uint64_t, Task*> running;  // their `attempt` is with a transport
+  std::uint64_t next_number = 0;
   std::deque<Task*> queue;
   std::deque<Task*> file_queue;
   std::multimap<Clock::time_point, Task*> waiting;

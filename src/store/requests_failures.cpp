@@ -136,7 +136,7 @@ void Requests::end_late_ones(Clock::time_point now, std::vector<Completion>& don
       late.emplace_back(task, fmt::format(" in {} s, its deadline", options.request_deadline));
     }
   };
-  for (Task* task : running) look(task);
+  for (const auto& [number, task] : running) look(task);
   for (const auto& [due, task] : waiting) look(task);
   for (auto& [task, why] : late) {
     drop_attempts(*task);

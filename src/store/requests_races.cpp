@@ -22,7 +22,7 @@ void Requests::race_slow_ones(Clock::time_point now) {
   const double slack = busy ? 2 : 1;
   const bool pressing = queue.empty() && waiting.empty() && 2 * active < pace.level();
   std::vector<std::pair<double, Task*>> slow;
-  for (Task* task : running) {
+  for (const auto& [number, task] : running) {
     if (task->scheme == Scheme::file || task->attempt.kind != Attempt::Kind::read) continue;
     const auto patience = hedging.patience(task->attempt.request.range.length, pressing);
     // A second one may be slow, too: another takes its place.
@@ -30,7 +30,8 @@ void Requests::race_slow_ones(Clock::time_point now) {
     const double late = seconds_between(since, now) - slack * patience.value_or(1e9);
     if (late > 0) slow.emplace_back(late, task);
   }
-  std::sort(slow.rbegin(), slow.rend());
+  std::stable_sort(slow.begin(), slow.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
   for (const auto& [late, task] : slow) {
     if (!hedging.allowed()) return;
     race(*task, now);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <random>
 
+#include "base/runtime.hpp"
 #include "store/transport.hpp"
 
 namespace faro::store {
@@ -32,7 +33,8 @@ struct Treatment {
 /// at most 20 s. It keeps the ranks of a job from coming back all at once.
 class Backoff {
  public:
-  explicit Backoff(double backoff) : backoff_(backoff), random_(std::random_device{}()) {}
+  explicit Backoff(double backoff)
+      : backoff_(backoff), random_(static_cast<std::minstd_rand::result_type>(entropy())) {}
   [[nodiscard]] std::chrono::steady_clock::duration wait(unsigned tries);
 
  private:

@@ -66,6 +66,9 @@ struct S3Options {
   bool anonymous = false;      ///< requests are not signed
 };
 
+/// What requests go through; see transport.hpp.
+class Transports;
+
 /// How requests are made, and how often again.
 struct Options {
   std::size_t max_requests = 128;   ///< in flight at most; how many are is found by measuring
@@ -84,6 +87,7 @@ struct Options {
   /// Told, on the client's thread, that the store has been silent for some seconds and is waited
   /// for, and that it answers again.
   std::function<void(const std::string&)> notice;
+  std::shared_ptr<Transports> transports;  ///< others than those of real stores: a simulation's
 };
 
 /// The options that a configuration stands for.

@@ -14,7 +14,8 @@ namespace faro::store {
 struct Task {
   using Clock = std::chrono::steady_clock;
 
-  Attempt attempt;  // what is asked next: of a read, what is not there yet
+  std::uint64_t number = 0;  // in the order in which they came
+  Attempt attempt;           // what is asked next: of a read, what is not there yet
   Scheme scheme = Scheme::http;
   ByteRange whole;                         // that the caller asked for
   std::uint32_t crc32c = 0;                // of those that are there already

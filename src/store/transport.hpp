@@ -61,9 +61,9 @@ struct Result {
   std::string text;            ///< a call's answer
   std::uint64_t received = 0;  ///< body bytes, kept or not
   std::uint64_t kept = 0;      ///< of a read: right ones in `into`, from its start, if it failed
-  std::uint32_t crc32c = 0;          ///< of the bytes received into `into`, or kept
-  double seconds = 0;                ///< from its start to its end
-  double first_byte = 0;             ///< seconds from its start to the first byte of a body
+  std::uint32_t crc32c = 0;    ///< of the bytes received into `into`, or kept
+  double seconds = 0;          ///< from its start to its end
+  double first_byte = 0;       ///< seconds from its start to the first byte of a body
   std::uint64_t extra_requests = 0;  ///< sent beyond the one that an attempt is
 };
 
@@ -90,6 +90,16 @@ class RemoteTransport : public Transport {
   virtual std::uint64_t cancel(const Attempt& attempt) = 0;
   /// How long poll() has slept in all, with nothing to do.
   [[nodiscard]] virtual std::chrono::steady_clock::duration slept() const noexcept = 0;
+};
+
+/// Makes the transports of one client.
+class Transports {
+ public:
+  virtual ~Transports() = default;
+  [[nodiscard]] virtual std::unique_ptr<RemoteTransport> remote(const Options& options) = 0;
+  /// \param notify as of make_file_transport
+  [[nodiscard]] virtual std::unique_ptr<Transport> file(const Options& options,
+                                                        std::function<void()> notify) = 0;
 };
 
 /// Local files, read by a few threads. `notify` is called by those threads after every result.
