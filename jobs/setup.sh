@@ -21,6 +21,7 @@ build=(
   libcurl4-openssl-dev               # HTTP(S) stores
   libssl-dev libpugixml-dev          # S3
   libhdf5-dev                        # the manifest
+  libhwloc-dev                       # placement
   libisal-dev libxxhash-dev
   libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
   libarchive-dev libpng-dev zlib1g-dev  # faro pack
