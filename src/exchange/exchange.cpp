@@ -1,15 +1,10 @@
 #include "exchange/exchange.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 namespace faro::exchange {
 namespace {
-
-// What a rank says in the status all-reduce, beside failures and leaving; the least wins.
-constexpr std::uint64_t all_well = UINT64_MAX;
-constexpr std::uint64_t still_reading = UINT64_MAX - 1;
 
 // Two rounds are never under way at once, so any small range tells them apart.
 int tag_of(std::uint64_t round) {
@@ -30,7 +25,8 @@ Exchange::Exchange(const manifest::Manifest& manifest, Schedule& schedule, Arena
       outgoing_(manifest, arena, comm,
                 {comm.rank(), options.node_rank[static_cast<std::size_t>(comm.rank())],
                  options.node_rank, options.send_bytes, options.message_limit}),
-      status_(2) {
+      agreement_(comm, options.pressure),
+      roll_call_(comm, options.grace) {
   begin_round();
 }
 
@@ -76,9 +72,8 @@ void Exchange::finish(const std::optional<Error>& error) {
 void Exchange::abandon(const Error& error) {
   // Destroying an operation waits for it, which may be for ever: let them go instead, with the
   // memory that MPI may still write to.
-  static_cast<void>(new std::vector<std::uint64_t>(std::move(status_)));
+  agreement_.abandon();
   static_cast<void>(new std::shared_ptr<Arrival>(std::move(arrival_)));
-  static_cast<void>(status_operation_.release());
   for (auto& [rank, peer] : awaited_) {
     for (auto& operation : peer.operations) static_cast<void>(operation.release());
   }
@@ -101,30 +96,33 @@ double Exchange::silence() const {
 }
 
 bool Exchange::advance() {
-  if (const double seconds = given_up_after_; seconds > 0 && state_ != State::done) {
-    std::string silent;
-    for (const auto& [rank, peer] : awaited_) silent += fmt::format(" {}", rank);
-    abandon(
-        Error(ErrorCode::peer,
-              fmt::format("no progress for {:.0f} s in round {}: rank {} waits for {}{}", seconds,
-                          number_, comm_.rank(),
-                          silent.empty() ? "the status of all ranks" : "data from rank", silent),
-              comm_.rank()));
-    return true;
-  }
+  if (state_ != State::done && call_roll()) return true;
   switch (state_) {
     case State::blocks: return await_blocks();
     case State::status: return await_status();
     case State::room: return await_room();
-    case State::messages: return await_messages();
+    case State::messages: {
+      const bool moved = await_messages();
+      if (moved && state_ == State::messages) enter(state_);  // no silence
+      return moved;
+    }
+    case State::end: return await_end();
     case State::done: return false;
   }
   return false;
 }
 
+bool Exchange::call_roll() {
+  if (const double seconds = given_up_after_; seconds > 0) roll_call_.ask(seconds);
+  const bool pauses = !consumer_waits_ && (state_ == State::room || state_ == State::end);
+  const auto error = roll_call_.poll(pauses);
+  if (error) abandon(*error);
+  return error.has_value();
+}
+
 void Exchange::begin_round() {
   if (number_ == schedule_.rounds()) {
-    finish(std::nullopt);
+    enter(State::end);
     return;
   }
   round_ = schedule_.round(number_);
@@ -150,44 +148,56 @@ bool Exchange::await_blocks() {
     const auto patience = std::chrono::duration<double>(options_.heartbeat);
     if (reading && Clock::now() - entered_ < patience) return false;
   }
-  const auto rank = static_cast<std::uint64_t>(comm_.rank());
-  const auto ranks = static_cast<std::uint64_t>(comm_.size());
-  // The least value wins: an error before a stop, both before "all well".
-  status_[0] = failed ? rank : stopping ? ranks + rank : reading ? still_reading : all_well;
-  status_[1] = options_.pressure ? ~options_.pressure->mark() : 0;  // the least: the highest mark
-  arena_.sync();  // the blocks' bytes before the status
-  status_operation_ = comm_.start_all_reduce(status_, comm::Op::min);
-  enter(State::status);
+  using Standing = Agreement::Standing;
+  agree(failed     ? Standing::failed
+        : stopping ? Standing::leaving
+        : reading  ? Standing::busy
+                   : Standing::ready);
   return true;
 }
 
+bool Exchange::await_end() {
+  using Standing = Agreement::Standing;
+  if (progress_.failure()) {
+    agree(Standing::failed);
+  } else if (progress_.ended()) {
+    agree(Standing::ready);
+  } else if (progress_.stopping()) {
+    agree(Standing::leaving);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Exchange::agree(Agreement::Standing mine) {
+  arena_.sync();  // the blocks' bytes before the status
+  agreement_.start(mine, progress_.failure());
+  enter(State::status);
+}
+
 bool Exchange::await_status() {
-  if (!status_operation_->done()) return false;
-  status_operation_.reset();
+  const auto verdict = agreement_.poll();
+  if (!verdict) return false;
   arena_.sync();  // the status before the peers' bytes
-  if (options_.pressure) options_.pressure->raise_to(~status_[1]);
-  const auto ranks = static_cast<std::uint64_t>(comm_.size());
-  if (status_[0] == all_well) {
-    enter(State::room);
-    return true;
+  const bool last = number_ == schedule_.rounds();
+  switch (verdict->kind) {
+    case Agreement::Verdict::Kind::go:
+      if (last) {
+        finish(std::nullopt);
+      } else {
+        enter(State::room);
+      }
+      break;
+    case Agreement::Verdict::Kind::again: enter(State::blocks); break;
+    case Agreement::Verdict::Kind::end:
+      finish(verdict->error ? *verdict->error
+                            : Error(ErrorCode::stopped,
+                                    fmt::format("rank {} left in epoch {} before its end",
+                                                verdict->left, plan_->order.number()),
+                                    verdict->left));
+      break;
   }
-  if (status_[0] == still_reading) {
-    enter(State::blocks);
-    return true;
-  }
-  const auto rank = static_cast<int>(status_[0] % ranks);
-  if (status_[0] >= ranks) {
-    finish(Error(
-        ErrorCode::stopped,
-        fmt::format("rank {} left in epoch {} before its end", rank, plan_->order.number()), rank));
-    return true;
-  }
-  std::array<std::int32_t, 1> code{};
-  const auto mine = comm_.rank() == rank ? progress_.failure() : std::nullopt;
-  if (mine) code[0] = static_cast<std::int32_t>(mine->code());
-  comm_.broadcast(std::as_writable_bytes(std::span(code)), rank);
-  const auto text = comm::broadcast_text(comm_, mine ? mine->what() : "", rank);
-  finish(Error(static_cast<ErrorCode>(code[0]), text, rank));
   return true;
 }
 

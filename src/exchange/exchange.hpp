@@ -13,10 +13,12 @@
 
 #include "base/runtime.hpp"
 #include "comm/comm.hpp"
+#include "exchange/agreement.hpp"
 #include "exchange/arena.hpp"
 #include "exchange/arrival.hpp"
 #include "exchange/outgoing.hpp"
 #include "exchange/progress.hpp"
+#include "exchange/roll_call.hpp"
 #include "exchange/schedule.hpp"
 #include "exchange/windows.hpp"
 #include "store/store.hpp"
@@ -49,6 +51,8 @@ struct ExchangeOptions {
   std::uint64_t message_limit = comm::Communicator::max_message;
   /// Seconds after which a rank whose blocks are not there yet tells the others that it is alive.
   double heartbeat = 1;
+  /// Seconds that a rank has to answer when it is asked whether it is still there.
+  double grace = 2;
   /// What rounds carry from rank to rank, of their store; nullptr: nothing.
   std::shared_ptr<store::Pressure> pressure;
 };
@@ -57,11 +61,11 @@ struct ExchangeOptions {
 /// release() are the consumer's.
 ///
 /// A round: (1) wait until this rank's blocks of the round's windows are ready, or it has failed;
-/// (2) a non-blocking all-reduce of all ranks' status: when all are ready, every block that the
-/// round needs may be read by the node's peers; where one is still reading, it is repeated; (3)
-/// wait for room; (4) pack and send other nodes' samples, one message a peer, receive own; (5) hand
-/// the batches over. Whatever fails before (2) fails on all ranks in the same round with the same
-/// error.
+/// (2) agree with all ranks: when all are ready, every block that the round needs may be read by
+/// the node's peers; where one is still reading, that is repeated; (3) wait for room; (4) pack and
+/// send other nodes' samples, one message a peer, receive own; (5) hand the batches over. Whatever
+/// fails before (2) fails on all ranks in the same round with the same error. After the last round
+/// they agree once more, when their consumers have ended: so nothing fails unheard.
 class Exchange {
  public:
   /// Keeps references to all of them. `comm` is used by advance() alone.
@@ -76,7 +80,7 @@ class Exchange {
   /// Whether what is awaited next is this rank's own (blocks, room), which notifies Progress,
   /// rather than messages, which must be asked for.
   [[nodiscard]] bool waits_for_itself() const noexcept {
-    return state_ == State::blocks || state_ == State::room || state_ == State::done;
+    return state_ != State::status && state_ != State::messages;
   }
 
   /// The next batch, if there is one.
@@ -91,13 +95,16 @@ class Exchange {
   /// Seconds for which only other ranks could have brought it on; 0 while this rank itself is
   /// awaited.
   [[nodiscard]] double silence() const;
-  /// The silence has lasted too long: ends the exchange with an Error(peer) that says for whom.
+  /// It has lasted too long: ends the exchange, a little later and on all ranks that still answer,
+  /// with an Error(peer) that says who does not.
   void give_up(double seconds) { given_up_after_ = seconds; }
+  /// Whether the consumer waits for something: else it is who is awaited.
+  void set_consumer_waits(bool waits) { consumer_waits_ = waits; }
   /// Bytes that came from other nodes.
   [[nodiscard]] std::uint64_t received_bytes() const noexcept { return received_; }
 
  private:
-  enum class State { blocks, status, room, messages, done };
+  enum class State { blocks, status, room, messages, end, done };
   struct Awaited {
     std::vector<SampleRef*> slots;  // of batches_, in slot order
     std::span<std::byte> message;   // where it lies, once its header has come
@@ -109,6 +116,9 @@ class Exchange {
   bool await_status();
   bool await_room();
   bool await_messages();
+  bool await_end();
+  void agree(Agreement::Standing mine);
+  bool call_roll();
   void begin_round();
   void end_round();
   void fill_slots();
@@ -134,8 +144,8 @@ class Exchange {
   std::shared_ptr<const EpochPlan> plan_;
   Windows windows_;
   Outgoing outgoing_;
-  std::vector<std::uint64_t> status_;
-  std::unique_ptr<comm::Operation> status_operation_;
+  Agreement agreement_;
+  RollCall roll_call_;
   std::shared_ptr<Arrival> arrival_;
   std::vector<LocalBatch> batches_;  // of the round, being built
   std::map<int, Awaited> awaited_;   // by rank: the peers that send to this one in the round
@@ -146,6 +156,7 @@ class Exchange {
   bool finished_ = false;
   std::atomic<std::uint64_t> received_ = 0;
   std::atomic<double> given_up_after_ = 0;
+  std::atomic<bool> consumer_waits_ = false;
   std::atomic<Clock::rep> waiting_since_ = 0;  // for other ranks; 0: not at all
 };
 

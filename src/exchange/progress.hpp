@@ -47,6 +47,14 @@ class Progress {
     const std::scoped_lock lock(mutex_);
     return stopping_;
   }
+  /// This rank's consumer has come to the end of the last epoch.
+  void end() {
+    change([&] { ended_ = true; });
+  }
+  [[nodiscard]] bool ended() const {
+    const std::scoped_lock lock(mutex_);
+    return ended_;
+  }
   /// Something else has changed: wakes who waits.
   void notify() {
     change([] {});
@@ -79,6 +87,7 @@ class Progress {
   Ready ready_;
   std::optional<Error> failure_;
   bool stopping_ = false;
+  bool ended_ = false;
 };
 
 }  // namespace faro::exchange

@@ -18,6 +18,20 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+/// While the consumer waits for its exchange.
+class Waiting {
+ public:
+  explicit Waiting(exchange::Exchange& exchange) : exchange_(exchange) {
+    exchange.set_consumer_waits(true);
+  }
+  ~Waiting() { exchange_.set_consumer_waits(false); }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  exchange::Exchange& exchange_;
+};
+
 /// By rank of the job: its rank in this rank's node, -1 elsewhere.
 std::vector<int> map_nodes(comm::Communicator& world, comm::Communicator& node) {
   // A node is told by its first rank's number in the job.
@@ -109,6 +123,7 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
   options.arrival_bytes = run.arrival_buffer;
   options.send_bytes = run.send_buffer;
   options.heartbeat = std::min(1.0, config.peer_timeout / 4);
+  options.grace = std::clamp(config.peer_timeout / 4, 1.0, 5.0);
   auto store = store::options_of(config);
   store.ranks = narrow<unsigned>(world.size());
   store.transports = dataset.transports;
@@ -132,6 +147,7 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
 
 Engine::~Engine() {
   progress_.stop();
+  const Waiting waiting(*exchange_);
   const auto start = Clock::now();
   Backoff backoff;
   while (!exchange_->finished()) {
@@ -144,10 +160,6 @@ Engine::~Engine() {
   cache_.reset();  // it reads the arena
   bool together = true;
   try {
-    // Ranks that have all their batches may be waiting for this one to end the epoch with them.
-    if (proof_ && !proof_broken_ && !exchange_->failure() && closed_ < config_.epochs) {
-      proof_->leave(*proofs_, [this](auto operation) { await(std::move(operation), false); });
-    }
     // The arena is freed by all of the node's ranks at once: meet them, but not for ever.
     auto meeting = std::make_unique<std::vector<std::uint64_t>>(1);
     auto operation = node_.start_all_reduce(*meeting, comm::Op::max);
@@ -184,6 +196,7 @@ void Engine::drive() {
 }
 
 exchange::LocalBatch Engine::next() {
+  const Waiting waiting(*exchange_);
   const auto start = Clock::now();
   Backoff backoff;
   for (;;) {
@@ -212,35 +225,55 @@ void Engine::pass_on_notices() {
 }
 
 void Engine::await(std::unique_ptr<comm::Operation> operation, bool heed_failure) {
+  const Waiting waiting(*exchange_);
   const auto start = Clock::now();
   Backoff backoff;
   while (!operation->done()) {
     const auto seen = progress_.changes();
     if (!threaded_) step();
     backoff.pause(progress_, seen);
+    const double seconds = seconds_since(start);
     const auto failure = heed_failure ? exchange_->failure() : std::nullopt;
-    if (!failure && seconds_since(start) <= config_.peer_timeout) continue;
+    if (!failure && seconds <= config_.peer_timeout) continue;
+    if (!failure && heed_failure && !exchange_->finished()) {
+      exchange_->give_up(seconds);  // it fails soon, and says for whom
+      continue;
+    }
     static_cast<void>(operation.release());  // peers will not come: waiting would be for ever
     if (failure) throw Error(*failure);
-    faro::fail(ErrorCode::peer, "a rank has not ended the epoch within {:.0f} s",
+    faro::fail(ErrorCode::peer, "a rank has not come to the end within {:.0f} s (peer_timeout)",
                config_.peer_timeout);
   }
 }
 
+void Engine::await_end() {
+  const Waiting waiting(*exchange_);
+  Backoff backoff;
+  while (!exchange_->finished()) {
+    const auto seen = progress_.changes();
+    if (threaded_ || !step()) backoff.pause(progress_, seen);
+    if (const auto silence = exchange_->silence(); silence > config_.peer_timeout) {
+      exchange_->give_up(silence);
+    }
+  }
+  if (const auto failure = exchange_->failure()) throw Error(*failure);
+}
+
 void Engine::close_epoch(std::uint64_t epoch) {
+  const bool last = epoch + 1 == config_.epochs;
+  if (last) progress_.end();
   const auto plan = schedule_.options().resident ? schedule_.epoch(epoch) : nullptr;
   if (proof_) {
     if (plan) count_left_out(epoch);
     const order::Steps steps(dataset_.manifest.samples, config_.global_batch,
                              static_cast<std::uint32_t>(proofs_->size()), config_.end);
-    proof_broken_ = true;
     proof_->close(epoch, steps.delivered(), *proofs_,
                   [this](auto operation) { await(std::move(operation), true); });
-    proof_broken_ = false;
-    ++closed_;
   }
   if (plan) schedule_.forget_before(epoch + 1);
-  if (cache_ && epoch + 1 == config_.epochs) await_cache();
+  if (!last) return;
+  await_end();
+  if (cache_) await_cache();
 }
 
 void Engine::await_cache() {

@@ -35,7 +35,7 @@ class Engine {
 
   /// The next local batch; the error of all ranks where there is none any more.
   [[nodiscard]] exchange::LocalBatch next();
-  /// Ends the proof of an epoch. Collective.
+  /// Ends the proof of an epoch; at the last one's end, meets all ranks' consumers. Collective.
   void close_epoch(std::uint64_t epoch);
   /// This rank cannot go on: all ranks get this error.
   void fail(const Error& error) { progress_.fail(error); }
@@ -56,6 +56,8 @@ class Engine {
   bool step() noexcept;
   /// \param heed_failure whether a failure of the exchange ends the wait: peers will not come then
   void await(std::unique_ptr<comm::Operation> operation, bool heed_failure);
+  /// All ranks' consumers have come to the end, or the error of all ranks.
+  void await_end();
   void count_left_out(std::uint64_t epoch);
   /// What has come from the store is in the cache, or the cache is too slow.
   void await_cache();
@@ -75,8 +77,6 @@ class Engine {
   exchange::Progress progress_;
   std::shared_ptr<Leases> leases_;
   std::optional<Proof> proof_;
-  std::uint64_t closed_ = 0;   // epochs
-  bool proof_broken_ = false;  // all ranks know
   std::unique_ptr<exchange::Exchange> exchange_;
   std::unique_ptr<fetch::BlockCache> cache_;
   std::unique_ptr<Feeder> feeder_;

@@ -49,13 +49,10 @@ class Proof {
 
   /// What waits for an all-reduce that has been started, or throws where peers will not come.
   using Wait = std::function<void(std::unique_ptr<comm::Operation>)>;
-  /// Collective. Error(corrupt) on all ranks, naming the shards concerned; Error(stopped) where a
-  /// rank has left before its end of the epoch.
+  /// Collective. Error(corrupt) on all ranks, naming the shards concerned.
   /// \param samples that the epoch delivers, without pads
   void close(std::uint64_t epoch, std::uint64_t samples, comm::Communicator& comm,
              const Wait& wait);
-  /// Takes part in the others' close() for a rank that leaves before.
-  void leave(comm::Communicator& comm, const Wait& wait);
 
  private:
   struct Epoch {

@@ -96,6 +96,7 @@ TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
   std::vector<std::uint64_t> times(2 * manifest.samples);
   std::uint64_t batches = 0;
   while (!exchange.finished()) {
+    if (batches == 2 * schedule.steps_per_epoch()) progress.end();
     if (!exchange.advance()) sched_yield();
     while (const auto got = exchange.take()) {
       ++batches;
