@@ -64,6 +64,10 @@ class Communicator {
 
   [[nodiscard]] virtual std::unique_ptr<Operation> start_all_reduce(std::span<std::uint64_t> values,
                                                                     Op op) = 0;
+  /// The sums over all ranks, the same bits on all of them and in every run on the same ranks; at
+  /// most max_message bytes, in memory of its own.
+  [[nodiscard]] virtual std::unique_ptr<Operation> start_sum(std::span<const float> mine,
+                                                             std::span<float> sums);
   /// At most max_message bytes.
   [[nodiscard]] virtual std::unique_ptr<Operation> start_send(std::span<const std::byte> bytes,
                                                               int to, int tag) = 0;

@@ -178,6 +178,17 @@ class MpiCommunicator final : public Communicator {
     return std::make_unique<MpiOperation>(request, "MPI_Iallreduce");
   }
 
+  std::unique_ptr<Operation> start_sum(std::span<const float> mine,
+                                       std::span<float> sums) override {
+    check(mine.size_bytes() <= max_message && mine.size() == sums.size(), ErrorCode::internal,
+          "a sum of {} floats into {}", mine.size(), sums.size());
+    MPI_Request request = MPI_REQUEST_NULL;
+    check_mpi(MPI_Iallreduce(mine.data(), sums.data(), static_cast<int>(mine.size()), MPI_FLOAT,
+                             MPI_SUM, comm_, &request),
+              "MPI_Iallreduce");
+    return std::make_unique<MpiOperation>(request, "MPI_Iallreduce");
+  }
+
   std::unique_ptr<Operation> start_send(std::span<const std::byte> bytes, int to,
                                         int tag) override {
     check(bytes.size() <= max_message, ErrorCode::internal, "a message of {} bytes", bytes.size());

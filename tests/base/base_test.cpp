@@ -2,9 +2,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <random>
 #include <string>
 #include <string_view>
@@ -12,6 +15,7 @@
 
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
+#include "base/half.hpp"
 #include "base/huge_pages.hpp"
 #include "base/stream_copy.hpp"
 
@@ -132,6 +136,39 @@ TEST(Error, EveryCodeHasItsName) {
   for (int code = 1; code <= 13; ++code) {
     EXPECT_NE(to_string(static_cast<ErrorCode>(code)), "internal") << code;
   }
+}
+
+// Every half is a float, and comes back; what lies between two goes to the nearer one, in the
+// middle to the even one.
+TEST(Half, RoundsToNearestEven) {
+  const auto check_all = [](auto to_f32, auto to_half, unsigned infinity) {
+    for (unsigned bits = 0; bits < infinity; ++bits) {
+      const auto half = static_cast<std::uint16_t>(bits);
+      const float here = to_f32(half);
+      ASSERT_EQ(to_half(here), half);
+      ASSERT_EQ(to_half(-here), half | 0x8000U);
+      if (bits + 1 == infinity) break;
+      const float above = to_f32(static_cast<std::uint16_t>(bits + 1));
+      ASSERT_LT(here, above);
+      const float middle = here + (above - here) / 2;
+      ASSERT_EQ(to_half(middle), bits % 2 == 0 ? bits : bits + 1) << middle;
+      ASSERT_EQ(to_half(std::nextafter(middle, 0.0F)), bits) << middle;
+      ASSERT_EQ(to_half(std::nextafter(middle, above)), bits + 1) << middle;
+    }
+    const float inf = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(to_f32(static_cast<std::uint16_t>(infinity)), inf);
+    EXPECT_EQ(to_half(inf), infinity);
+    EXPECT_TRUE(std::isnan(to_f32(to_half(std::nanf("")))));
+    EXPECT_TRUE(std::isnan(to_f32(to_half(std::bit_cast<float>(0x7f800001U)))));
+  };
+  check_all(f16_to_f32, f32_to_f16, 0x7c00);
+  check_all(bf16_to_f32, f32_to_bf16, 0x7f80);
+  EXPECT_EQ(f16_to_f32(0x3c00), 1.0F);
+  EXPECT_EQ(f16_to_f32(0x0001), 0x1p-24F);
+  EXPECT_EQ(f32_to_f16(65519.0F), 0x7bff);
+  EXPECT_EQ(f32_to_f16(65520.0F), 0x7c00);
+  EXPECT_EQ(f32_to_f16(1e-8F), 0);
+  EXPECT_EQ(bf16_to_f32(0x3f80), 1.0F);
 }
 
 TEST(HumanBytes, DecimalUnits) {

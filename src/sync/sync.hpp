@@ -1,0 +1,74 @@
+// Interface of sync/: buckets of gradients, and what sums them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/comm.hpp"
+#include "faro/gradient_sync.hpp"
+
+namespace faro::sync {
+
+/// Which bucket a parameter is in, and from which element on.
+struct Place {
+  std::size_t bucket = 0;
+  std::uint64_t offset = 0;
+};
+
+struct Bucket {
+  std::uint64_t elements = 0;           ///< gaps of alignment included
+  std::vector<std::size_t> parameters;  ///< in the order in which they lie
+};
+
+struct Layout {
+  std::vector<Bucket> buckets;  ///< in the order of their sums
+  std::vector<Place> places;    ///< by parameter
+};
+
+/// Parameters in reverse order, as long as a bucket has room for them; one that is larger than a
+/// bucket has one alone. Each begins at a multiple of 64 bytes.
+[[nodiscard]] Layout lay_out(std::span<const GradientParameter> parameters,
+                             const GradientSyncOptions& options);
+
+/// Error(invalid_argument), the same on all ranks, unless all have registered the same. Collective.
+void agree_on(comm::Communicator& comm, std::span<const GradientParameter> parameters,
+              const GradientSyncOptions& options);
+
+/// What rides along with a bucket, and is summed with it.
+struct Note {
+  float weight = 0;
+  float failed = 0;  ///< 1 of a rank that cannot go on
+  float left = 0;    ///< 1 of a rank whose GradientSync is being destroyed
+  static constexpr std::size_t elements = 3;
+};
+
+/// Holds the buckets and sums them over the ranks: in host memory with MPI; on a GPU with NCCL it
+/// would be another. put() belongs to the caller's thread, start() to get() to the one that drives.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  /// A parameter's place in its bucket.
+  [[nodiscard]] virtual std::span<float> storage(std::size_t parameter) = 0;
+  /// Brings a gradient into its bucket, times scale; zeros, whatever it holds, for 0.
+  virtual void put(std::size_t parameter, float scale) = 0;
+  /// Starts the sum of a bucket. Empty: zeros instead of what was put there, which is not touched;
+  /// only while no other sum is under way.
+  virtual void start(std::size_t bucket, const Note& mine, bool empty) = 0;
+  /// The notes' sum, once the bucket's sum has ended.
+  [[nodiscard]] virtual std::optional<Note> done(std::size_t bucket) = 0;
+  /// Writes a summed bucket to its gradients, divided by divisor.
+  virtual void get(std::size_t bucket, float divisor) = 0;
+  /// Lets go of what is under way, with the memory that may still be written to: peers are silent.
+  virtual void abandon() noexcept = 0;
+  [[nodiscard]] virtual std::string name() const = 0;
+};
+
+/// Keeps references to all of them.
+[[nodiscard]] std::unique_ptr<Backend> make_host_backend(
+    std::span<const GradientParameter> parameters, const Layout& layout, comm::Communicator& comm);
+
+}  // namespace faro::sync
