@@ -24,7 +24,8 @@ build=(
   libhwloc-dev                       # placement
   libisal-dev libxxhash-dev
   libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
-  libarchive-dev libpng-dev zlib1g-dev  # faro pack
+  libpng-dev libturbojpeg0-dev libdlpack-dev  # images, and tensors for other libraries
+  libarchive-dev zlib1g-dev          # faro pack
 )
 tests=(
   libgtest-dev ccache make

@@ -27,7 +27,7 @@ install(FILES ${package_build}/faroConfig.cmake ${package_build}/faroConfigVersi
 set(FARO_PC_REQUIRES "")
 set(FARO_PC_LIBS "")
 if(NOT BUILD_SHARED_LIBS)
-  set(FARO_PC_REQUIRES "libcurl libcrypto pugixml fmt hwloc libisal libxxhash tomlplusplus")
+  set(FARO_PC_REQUIRES "libcurl libcrypto pugixml fmt hwloc libisal libxxhash tomlplusplus libpng libturbojpeg")
   list(JOIN HDF5_C_LIBRARIES " " FARO_PC_LIBS)
   if(FARO_WITH_CUDA)
     string(APPEND FARO_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt -ldl -lpthread")

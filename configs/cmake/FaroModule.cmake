@@ -4,7 +4,7 @@
 # libfaro is made of the objects of the modules that were declared before it (FARO_OBJECTS) and is
 # linked to their packages (FARO_PACKAGES); it does not link the modules themselves, which could
 # then not be left out of the installed package.
-set(FARO_HEADER_ONLY nlohmann_json::nlohmann_json CLI11::CLI11)
+set(FARO_HEADER_ONLY nlohmann_json::nlohmann_json CLI11::CLI11 dlpack::dlpack)
 
 function(faro_module name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})

@@ -130,11 +130,17 @@ class Loader {
   /// The next local batch (empty where the last global batch is smaller than the job); nothing at
   /// the end of the epoch, where `verify` also throws what it found wrong.
   [[nodiscard]] std::optional<Batch> next();
+  /// The shard that holds a sample, for messages. Error(invalid_argument) where there is none.
+  [[nodiscard]] std::string shard(std::uint64_t sample) const;
   /// This rank's figures of the current epoch, or of the last one where it has ended.
   [[nodiscard]] EpochStats epoch_stats() const;
   [[nodiscard]] LoaderStats stats() const;
 
  private:
+  friend class TensorLoader;
+  /// Throws the same error on all ranks, by the same call, if any has one. Collective.
+  void agree(const std::optional<Error>& mine);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

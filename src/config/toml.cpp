@@ -51,6 +51,8 @@ void parse_toml(std::string_view text, std::string_view name, std::span<const Se
     fail(ErrorCode::format, "{}:{}: not TOML: {}", name, error.source().begin.line,
          error.description());
   }
+  document.erase("tensors");  // of load_tensors(), where one file holds both
+  document.erase("tensor");
   apply(document, name, settings);
 }
 

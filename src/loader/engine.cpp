@@ -259,6 +259,20 @@ void Engine::await_end() {
   if (const auto failure = exchange_->failure()) throw Error(*failure);
 }
 
+void Engine::agree(const std::optional<Error>& mine) {
+  auto failed = std::make_unique<std::array<std::uint64_t, 1>>();
+  (*failed)[0] = mine ? 1 : 0;
+  auto operation = proofs_->start_all_reduce(*failed, comm::Op::max);
+  try {
+    // A failure of a later round is not heeded: every rank has this batch, and comes.
+    await(std::move(operation), false);
+  } catch (...) {
+    static_cast<void>(failed.release());  // the operation may still write to it
+    throw;
+  }
+  if ((*failed)[0] != 0) comm::agree(*proofs_, mine);
+}
+
 void Engine::close_epoch(std::uint64_t epoch) {
   const bool last = epoch + 1 == config_.epochs;
   if (last) progress_.end();

@@ -37,6 +37,9 @@ class Engine {
   [[nodiscard]] exchange::LocalBatch next();
   /// Ends the proof of an epoch; at the last one's end, meets all ranks' consumers. Collective.
   void close_epoch(std::uint64_t epoch);
+  /// Throws the same error on all ranks if any has one. Collective, by the consumer's threads: for
+  /// what these do with a batch before they go on together. Bounded by peer_timeout.
+  void agree(const std::optional<Error>& mine);
   /// This rank cannot go on: all ranks get this error.
   void fail(const Error& error) { progress_.fail(error); }
 

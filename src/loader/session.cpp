@@ -132,6 +132,14 @@ void Session::end_epoch() {
   }
 }
 
+std::string Session::shard(std::uint64_t sample) const {
+  const auto& manifest = dataset_.manifest;
+  check(sample < manifest.samples, ErrorCode::invalid_argument,
+        "sample {} is none: the data set has {}", sample, manifest.samples);
+  return store::redacted(
+      manifest.shards[manifest.blocks[manifest.block_of_sample(sample)].shard].uri);
+}
+
 EpochStats Session::epoch_stats() const {
   auto stats = epoch_;
   if (open_) stats.seconds = seconds_since(epoch_start_);

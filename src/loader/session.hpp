@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "base/runtime.hpp"
 #include "loader/dataset.hpp"
@@ -25,6 +26,8 @@ class Session {
   [[nodiscard]] const Plan& plan() const noexcept { return run_.plan; }
   bool begin_epoch();
   std::optional<Batch> next();
+  void agree(const std::optional<Error>& mine) { engine_->agree(mine); }
+  [[nodiscard]] std::string shard(std::uint64_t sample) const;
   [[nodiscard]] EpochStats epoch_stats() const;
   [[nodiscard]] LoaderStats stats() const;
 

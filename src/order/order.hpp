@@ -19,7 +19,7 @@
 namespace faro::order {
 
 /// What a key is for; part of what is hashed, so that no two uses share a key.
-enum class Purpose : std::uint64_t { blocks = 1, samples = 2 };
+enum class Purpose : std::uint64_t { blocks = 1, samples = 2, augmentation = 3 };
 
 /// A 64-bit key hashed from all four numbers (never their sum): a chain of SplitMix64 finalisers.
 /// \param index tells apart the uses of one purpose in one epoch, as the windows are

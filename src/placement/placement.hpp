@@ -1,0 +1,62 @@
+// Interface of placement/: where batches become tensors. One interface for every kind of memory.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "faro/batch.hpp"
+#include "faro/tensor.hpp"
+#include "transform/transform.hpp"
+
+namespace faro::placement {
+
+/// Bytes of a ring of tensor batches, and where in a batch each tensor stands.
+struct Layout {
+  std::uint64_t samples = 0;           ///< of the largest local batch
+  std::uint64_t batches = 0;           ///< in the ring
+  std::vector<std::uint64_t> offsets;  ///< of each tensor in its batch
+  std::uint64_t batch_bytes = 0;
+  std::uint64_t ring_bytes = 0;
+
+  /// DLPack's, and CUDA's own.
+  static constexpr std::uint64_t alignment = 256;
+};
+
+/// Computes without taking memory. Error(memory) where sizes overflow 64 bits.
+[[nodiscard]] Layout plan_layout(std::span<const transform::Program> programs,
+                                 std::uint64_t samples, std::uint64_t batches);
+
+struct Options {
+  std::vector<transform::Program> programs;
+  Layout layout;
+  std::uint32_t threads = 0;
+  BadSample on_bad_sample = BadSample::error;
+  /// The shard that holds a sample, for messages.
+  std::function<std::string(std::uint64_t)> shard_of;
+  /// Told of each sample that is skipped, by the thread that calls finish().
+  std::function<void(const std::string&)> skipped;
+};
+
+/// Turns batches into tensors, one at a time. One thread at a time.
+class Placement {
+ public:
+  virtual ~Placement() = default;
+  /// Begins; the batch is kept until finish().
+  /// \param key of the epoch's draws
+  /// Error(invalid_argument): the consumer holds too many.
+  virtual void start(Batch batch, std::uint64_t key) = 0;
+  /// Ends what start() began, working on it too. Error(format): a bad sample, the first by slot,
+  /// with its number, key, shard, field and tensor.
+  [[nodiscard]] virtual TensorBatch finish() = 0;
+  /// Ends what start() began, if anything, and forgets it.
+  virtual void discard() noexcept = 0;
+  /// Slots that hold a substitute, pads left out.
+  [[nodiscard]] virtual std::uint64_t skipped() const noexcept = 0;
+};
+
+/// In the host's memory. Errors: memory.
+[[nodiscard]] std::unique_ptr<Placement> make_host(Options options);
+
+}  // namespace faro::placement

@@ -1,0 +1,102 @@
+// Elements by their Type: what is stored, and what a tensor holds.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "base/error.hpp"
+#include "faro/transform.hpp"
+#include "transform/sampling.hpp"
+
+namespace faro::transform {
+
+static_assert(std::endian::native == std::endian::little, "elements are read as they are stored");
+
+constexpr bool is_integer(Type type) noexcept {
+  return type != Type::f16 && type != Type::bf16 && type != Type::f32 && type != Type::f64;
+}
+
+/// Whether arithmetic may end in it.
+constexpr bool is_output(Type type) noexcept {
+  return type == Type::u8 || type == Type::f16 || type == Type::bf16 || type == Type::f32 ||
+         type == Type::i64;
+}
+
+template <class T>
+T load(const std::byte* from) noexcept {
+  T value;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+/// Calls `use` with a function that loads one element of the type as its C++ number (f16 and bf16:
+/// as float).
+template <class Use>
+decltype(auto) with_loader(Type type, Use&& use) {
+  switch (type) {
+    case Type::u8: return use(load<std::uint8_t>);
+    case Type::i8: return use(load<std::int8_t>);
+    case Type::u16: return use(load<std::uint16_t>);
+    case Type::i16: return use(load<std::int16_t>);
+    case Type::u32: return use(load<std::uint32_t>);
+    case Type::i32: return use(load<std::int32_t>);
+    case Type::i64: return use(load<std::int64_t>);
+    case Type::f16:
+      return use([](const std::byte* from) { return from_f16(load<std::uint16_t>(from)); });
+    case Type::bf16:
+      return use([](const std::byte* from) { return from_bf16(load<std::uint16_t>(from)); });
+    case Type::f32: return use(load<float>);
+    case Type::f64: return use(load<double>);
+  }
+  fail(ErrorCode::internal, "type {} is none", static_cast<int>(type));
+}
+
+/// An integer type's element. Error(internal) for floats.
+inline std::int64_t load_integer(Type type, const std::byte* from) {
+  return with_loader(type, [&](auto load_one) -> std::int64_t {
+    if constexpr (std::is_integral_v<decltype(load_one(from))>) {
+      return static_cast<std::int64_t>(load_one(from));
+    } else {
+      fail(ErrorCode::internal, "{} is no integer type", to_string(type));
+    }
+  });
+}
+
+/// How a tensor's element is made of an f32: one type for each, with the bits it is stored as.
+struct AsU8 {
+  using Bits = std::uint8_t;
+  static constexpr Bits of(float value) noexcept { return to_u8(value); }
+};
+struct AsF16 {
+  using Bits = std::uint16_t;
+  static constexpr Bits of(float value) noexcept { return to_f16(value); }
+};
+struct AsBf16 {
+  using Bits = std::uint16_t;
+  static constexpr Bits of(float value) noexcept { return to_bf16(value); }
+};
+struct AsF32 {
+  using Bits = float;
+  static constexpr Bits of(float value) noexcept { return value; }
+};
+/// Only of whole numbers that a float holds: the 256 values of a byte.
+struct AsI64 {
+  using Bits = std::int64_t;
+  static constexpr Bits of(float value) noexcept { return static_cast<Bits>(value); }
+};
+
+/// Calls `use` with the maker of a tensor's type. Error(internal) for types that no f32 becomes.
+template <class Use>
+decltype(auto) with_maker(Type type, Use&& use) {
+  switch (type) {
+    case Type::u8: return use(AsU8{});
+    case Type::f16: return use(AsF16{});
+    case Type::bf16: return use(AsBf16{});
+    case Type::f32: return use(AsF32{});
+    case Type::i64: return use(AsI64{});
+    default: fail(ErrorCode::internal, "no f32 becomes {}", to_string(type));
+  }
+}
+
+}  // namespace faro::transform

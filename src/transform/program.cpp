@@ -1,0 +1,141 @@
+// Running a tensor's program; what makes one ready stands in compile.cpp.
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "transform/transform.hpp"
+
+namespace faro::transform {
+namespace {
+
+/// A stretch of whole pixels.
+Stretch whole(std::uint32_t begin, std::uint32_t length) {
+  return {std::int64_t{begin} << 16, std::int64_t{length} << 16};
+}
+
+/// See CentreCrop. \param shorter side of the image
+Stretch centre(std::uint32_t size, std::uint32_t wanted, std::uint32_t resize,
+               std::uint32_t shorter) {
+  if (resize == 0) {
+    check(wanted <= size, ErrorCode::format, "an image side of {} pixels, and centre_crop takes {}",
+          size, wanted);
+    return whole((size - wanted) / 2, wanted);
+  }
+  // A pixel of the scaled image is shorter / resize of the image's.
+  const auto length = ((std::int64_t{wanted} * shorter) << 16) / resize;
+  const auto all = std::int64_t{size} << 16;
+  check(length <= all && length > 0, ErrorCode::format,
+        "an image side of {} pixels is smaller than centre_crop's {} once its shorter side is {}",
+        size, wanted, resize);
+  return {(all - length) / 2, length};
+}
+
+}  // namespace
+
+Pixels Program::decode_image(Bytes field, Scratch& scratch) const {
+  const ImageLimits limits{spec_.channels, max_pixels_};
+  const bool png = spec_.decode == Decode::png || (spec_.decode == Decode::image && is_png(field));
+  const auto pixels = png ? decode_png(field, limits, scratch.pixels)
+                          : scratch.jpeg.decode(field, limits, scratch.pixels);
+  check(spec_.shape.empty() || (pixels.height == spec_.shape[0] && pixels.width == spec_.shape[1]),
+        ErrorCode::format, "an image of {} x {} pixels, and the tensor's shape is {}",
+        pixels.height, pixels.width, shape_text(spec_.shape));
+  return pixels;
+}
+
+Array Program::decode_array(Bytes field) const {
+  if (spec_.decode == Decode::npy) {
+    auto array = decode_npy(field);
+    check(array.shape == spec_.shape, ErrorCode::format,
+          "an array of {}, and the tensor's shape is {}", shape_text(array.shape),
+          shape_text(spec_.shape));
+    check(!spec_.stored || array.type == *spec_.stored, ErrorCode::format,
+          "an array of {}, and the tensor's stored type is {}", to_string(array.type),
+          to_string(*spec_.stored));
+    check(
+        array.type == type_ || (is_output(type_) && (type_ != Type::i64 || is_integer(array.type))),
+        ErrorCode::format, "an array of {} does not become {}", to_string(array.type),
+        to_string(type_));
+    return array;
+  }
+  Array array{spec_.stored.value_or(Type::u8), spec_.shape, field};
+  const auto wanted = stored_elements_ * size_of(array.type);
+  check(field.size() == wanted, ErrorCode::format, "{} bytes, and {} of {} are {}", field.size(),
+        shape_text(spec_.shape), to_string(array.type), wanted);
+  return array;
+}
+
+View Program::choose_view(const Pixels& pixels, const Draws& draws) const {
+  View view{whole(0, pixels.height), whole(0, pixels.width), draw_flip(flip_, draws)};
+  if (!crop_) return view;
+  if (std::holds_alternative<RandomResizedCrop>(*crop_)) {
+    const auto part = random_part(pixels.height, pixels.width, range_, draws);
+    view.y = whole(part.top, part.height);
+    view.x = whole(part.left, part.width);
+  } else if (const auto* crop = std::get_if<CentreCrop>(&*crop_)) {
+    const auto shorter = std::min(pixels.height, pixels.width);
+    view.y = centre(pixels.height, crop->height, crop->resize, shorter);
+    view.x = centre(pixels.width, crop->width, crop->resize, shorter);
+  }
+  return view;
+}
+
+void Program::run_pixels(const Pixels& pixels, const Draws& draws, Scratch& scratch,
+                         std::byte* out) const {
+  const auto view = choose_view(pixels, draws);
+  if (registered_.empty()) {
+    write_pixels(pixels, view, grid_, table_, affine_, type_, scratch.taps, out);
+    return;
+  }
+  scratch.values.resize(grid_.elements());
+  write_pixels(pixels, view, grid_.stored(), table_, affine_, Type::f32, scratch.taps,
+               reinterpret_cast<std::byte*>(scratch.values.data()));
+  run_registered(draws, scratch.values);
+  write_elements(std::as_bytes(std::span(scratch.values)), Type::f32, grid_, {}, type_, out);
+}
+
+void Program::run_array(const Array& array, const Draws& draws, Scratch& scratch,
+                        std::byte* out) const {
+  if (registered_.empty()) {
+    write_elements(array.elements, array.type, grid_, affine_, type_, out);
+    return;
+  }
+  scratch.values.resize(grid_.elements());
+  write_elements(array.elements, array.type, grid_.stored(), affine_, Type::f32,
+                 reinterpret_cast<std::byte*>(scratch.values.data()));
+  run_registered(draws, scratch.values);
+  write_elements(std::as_bytes(std::span(scratch.values)), Type::f32, grid_, {}, type_, out);
+}
+
+void Program::run_registered(const Draws& draws, std::span<float> values) const {
+  for (std::size_t step = 0; step < registered_.size(); ++step) {
+    // A step has 2^24 blocks of four words of its own.
+    auto draw = [&draws, index = static_cast<std::uint32_t>(step) << 24, word = 0U,
+                 words = std::array<std::uint32_t, 4>{}]() mutable {
+      if (word % 4 == 0) words = draws.words(Purpose::user, index++);
+      return uniform(words[word++ % 4]);
+    };
+    (*registered_[step])(values, stored_shape_, draw);
+  }
+}
+
+void Program::run(Bytes field, const Draws& draws, Scratch& scratch, std::byte* out) const {
+  if (spec_.decode == Decode::label) {
+    const auto value = decode_label(field, spec_.stored, spec_.classes);
+    std::memcpy(out, &value, sizeof(value));
+  } else if (spec_.decode == Decode::raw || spec_.decode == Decode::npy) {
+    const auto array = decode_array(field);
+    if (has_pixels() && array.type == Type::u8) {
+      const Pixels pixels{reinterpret_cast<const std::uint8_t*>(array.elements.data()),
+                          static_cast<std::uint32_t>(array.shape[0]),
+                          static_cast<std::uint32_t>(array.shape[1]),
+                          static_cast<std::uint32_t>(array.shape[2])};
+      run_pixels(pixels, draws, scratch, out);
+    } else {
+      run_array(array, draws, scratch, out);
+    }
+  } else {
+    run_pixels(decode_image(field, scratch), draws, scratch, out);
+  }
+}
+
+}  // namespace faro::transform

@@ -1,0 +1,80 @@
+// Interface of transform/: one tensor's program, from the bytes of a field to a sample's elements.
+// It knows neither batches nor ranks; what it draws is keyed by the caller.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "faro/transform.hpp"
+#include "transform/decode.hpp"
+#include "transform/draws.hpp"
+#include "transform/fused.hpp"
+
+namespace faro::transform {
+
+/// A thread's memory for one sample after another.
+struct Scratch {
+  PixelMemory pixels;
+  JpegDecoder jpeg;
+  std::vector<float> values;  ///< for registered steps
+  std::vector<Tap> taps;
+};
+
+/// A TensorSpec that has been checked and made ready. Thread safety: const members.
+class Program {
+ public:
+  /// Errors: invalid_argument that names the tensor and the key.
+  Program(TensorSpec spec, std::uint64_t max_pixels);
+
+  [[nodiscard]] const std::string& name() const noexcept { return spec_.name; }
+  [[nodiscard]] const std::string& field() const noexcept { return spec_.field; }
+  [[nodiscard]] Type type() const noexcept { return type_; }
+  /// Of a sample, in the tensor's order; empty for a single number.
+  [[nodiscard]] const std::vector<std::uint64_t>& shape() const noexcept { return shape_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }  ///< of a sample
+  /// That a thread's Scratch takes at most.
+  [[nodiscard]] std::uint64_t scratch_bytes() const noexcept;
+
+  /// Writes one sample's bytes() to `out`, all of them where it returns.
+  /// Error(format): the field is not what was declared; without the sample's name.
+  void run(Bytes field, const Draws& draws, Scratch& scratch, std::byte* out) const;
+
+ private:
+  void take_steps();
+  void set_type();
+  void set_shape();
+  void set_affine();
+  [[nodiscard]] bool has_pixels() const noexcept;
+
+  [[nodiscard]] Pixels decode_image(Bytes field, Scratch& scratch) const;
+  [[nodiscard]] Array decode_array(Bytes field) const;
+  [[nodiscard]] View choose_view(const Pixels& pixels, const Draws& draws) const;
+  void run_pixels(const Pixels& pixels, const Draws& draws, Scratch& scratch, std::byte* out) const;
+  void run_array(const Array& array, const Draws& draws, Scratch& scratch, std::byte* out) const;
+  void run_registered(const Draws& draws, std::span<float> values) const;
+
+  TensorSpec spec_;
+  std::uint64_t max_pixels_;
+  Type type_ = Type::f32;
+  std::optional<Step> crop_;
+  CropRange range_;
+  double flip_ = 0;
+  std::vector<std::shared_ptr<const UserTransform>> registered_;
+  std::vector<std::uint64_t> stored_shape_;  ///< after the crop, in stored order
+  std::uint64_t stored_elements_ = 0;        ///< raw and npy
+  std::vector<std::uint64_t> shape_;
+  std::uint64_t bytes_ = 0;
+  Grid grid_;  ///< of a sample's elements, in the tensor's order
+  Affine affine_;
+  Table table_;  ///< pixels: what each byte becomes
+};
+
+/// The step registered by that name, or nullptr.
+[[nodiscard]] std::shared_ptr<const UserTransform> find_registered(const std::string& name);
+
+/// Names, as TOML has them.
+[[nodiscard]] std::string_view name_of(const Step& step);
+
+}  // namespace faro::transform

@@ -1,0 +1,276 @@
+// Tensors of a shuffled data set of PNG images and labels, on any number of ranks.
+#include "faro/tensor_loader.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "../format/tar_bytes.hpp"
+#include "comm/mpi.hpp"
+#include "support.hpp"
+
+namespace faro::test {
+namespace {
+
+constexpr std::uint32_t side = 12;
+
+/// Tar shards of images whose pixels and labels follow from their numbers, that rank 0 makes.
+class Images {
+ public:
+  static constexpr std::uint64_t shards = 3;
+  static constexpr std::uint64_t per_shard = 37;
+  static constexpr std::uint64_t samples = shards * per_shard;
+
+  /// \param damage changes or removes fields of a sample
+  using Fields = std::map<std::string, std::string>;
+  explicit Images(const std::function<void(std::uint64_t, Fields&)>& damage = {}) {
+    std::string path = testing::TempDir() + "/faro_tensors_XXXXXX";
+    if (world->rank() == 0) {
+      EXPECT_NE(mkdtemp(path.data()), nullptr);
+      for (std::uint64_t shard = 0, n = 0; shard < shards; ++shard) {
+        TarBytes tar;
+        for (std::uint64_t i = 0; i < per_shard; ++i, ++n) {
+          Fields fields{{"cls", std::to_string(n % 10) + "\n"},
+                        {"png", grey_png(pixels(n, side, side), side, side)}};
+          if (damage) damage(n, fields);
+          for (const auto& [name, bytes] : fields) {
+            tar.add(fmt::format("{:05}.{}", n, name), bytes);
+          }
+        }
+        std::ofstream(fmt::format("{}/train-{}.tar", path, shard), std::ios::binary)
+            << tar.bytes << std::string(1024, '\0');
+      }
+    }
+    path_ = comm::broadcast_text(*world, path, 0);
+    config.data = path_;
+    config.global_batch = 16;
+    config.memory = 1U << 30;
+    config.end = EndPolicy::pad;
+    config.seed = 5;
+    config.peer_timeout = 20;
+    TensorSpec image;
+    image.name = "image";
+    image.field = "png";
+    image.decode = Decode::png;
+    image.channels = 1;
+    image.shape = {side, side};
+    TensorSpec label;
+    label.name = "label";
+    label.field = "cls";
+    label.decode = Decode::label;
+    label.classes = 10;
+    tensors.tensors = {image, label};
+    tensors.max_pixels = 1U << 16;
+  }
+  ~Images() {
+    world->barrier();
+    if (world->rank() == 0) std::filesystem::remove_all(path_);
+  }
+
+  std::unique_ptr<comm::Communicator> world = comm::from_mpi(MPI_COMM_WORLD);
+  Config config;
+  TensorConfig tensors;
+
+ private:
+  std::string path_;
+};
+
+TEST(TensorLoader, DeliversEverySampleOnceAsItsPixelsAndLabel) {
+  for (const std::uint32_t threads : {0U, 3U}) {
+    Images data;
+    data.config.epochs = 2;
+    data.config.verify = true;
+    data.tensors.transform_threads = threads;
+    TensorLoader loader(data.config, data.tensors);
+    while (loader.begin_epoch()) {
+      std::vector<std::uint64_t> times(Images::samples);
+      std::uint64_t steps = 0;
+      while (const auto batch = loader.next()) {
+        EXPECT_EQ(batch->step(), steps++);
+        const auto& image = (*batch)["image"];
+        EXPECT_EQ(image.shape, (std::vector<std::int64_t>{static_cast<std::int64_t>(batch->size()),
+                                                          side, side, 1}));
+        const auto values = image.values<float>();
+        const auto labels = (*batch)["label"].values<std::int64_t>();
+        ASSERT_EQ(labels.size(), batch->size());
+        for (std::size_t i = 0; i < batch->size(); ++i) {
+          const auto number = batch->numbers()[i];
+          const auto expected = pixels(number, side, side);
+          for (std::size_t p = 0; p < expected.size(); ++p) {
+            ASSERT_EQ(values[i * expected.size() + p], static_cast<unsigned char>(expected[p]));
+          }
+          EXPECT_EQ(labels[i], static_cast<std::int64_t>(number % 10));
+          if (batch->weights()[i] != 0) ++times[number];
+        }
+      }
+      EXPECT_EQ(steps, loader.plan().steps);
+      data.world->all_reduce(times, comm::Op::sum);
+      EXPECT_EQ(times, std::vector<std::uint64_t>(Images::samples, 1)) << "pads weigh something";
+    }
+  }
+}
+
+/// A hash of every tensor of the run and its place in the global batch, over all ranks.
+std::uint64_t hash_of_run(Images& data, MPI_Comm comm) {
+  TensorLoader loader(data.config, data.tensors, comm);
+  std::vector<std::uint64_t> sum(1);
+  while (loader.begin_epoch()) {
+    while (const auto batch = loader.next()) {
+      const auto values = (*batch)["image"].values<std::uint16_t>();
+      const auto each = batch->size() == 0 ? 0 : values.size() / batch->size();
+      for (std::size_t i = 0; i < batch->size(); ++i) {
+        std::uint64_t hash = batch->epoch() * 1000 + batch->step() * 100 + batch->first_slot() + i;
+        for (std::size_t v = 0; v < each; ++v) hash = hash * 1099511628211U + values[i * each + v];
+        sum[0] += hash;
+      }
+    }
+  }
+  comm::from_mpi(comm)->all_reduce(sum, comm::Op::sum);
+  return sum[0];
+}
+
+TEST(TensorLoader, AugmentationIsTheSameOnAnyNumberOfRanksAndThreads) {
+  Images data;
+  data.config.epochs = 2;
+  data.config.window = {Window::Kind::full, 0};  // what auto is follows from the ranks
+  auto& image = data.tensors.tensors[0];
+  image.type = Type::f16;
+  image.layout = Layout::nchw;
+  image.steps = {RandomResizedCrop{8, 8}, HorizontalFlip{}, Normalise{{0.5}, {0.5}, {}}};
+  data.tensors.transform_threads = 0;
+  const auto alone = hash_of_run(data, MPI_COMM_SELF);
+  EXPECT_EQ(hash_of_run(data, MPI_COMM_WORLD), alone);
+  data.tensors.transform_threads = 3;
+  EXPECT_EQ(hash_of_run(data, MPI_COMM_WORLD), alone);
+  data.config.seed = 6;
+  EXPECT_NE(hash_of_run(data, MPI_COMM_WORLD), alone);
+}
+
+/// The error of a run that meets a bad sample; the same on all ranks, by the same call.
+std::string error_of_run(Images& data) {
+  std::vector<std::uint64_t> step{0, 0};
+  std::string text;
+  TensorLoader loader(data.config, data.tensors);
+  try {
+    while (loader.begin_epoch()) {
+      while (loader.next()) ++step[0];
+    }
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::format) << error.what();
+    text = error.what();
+  }
+  step[1] = ~step[0];
+  data.world->all_reduce(step, comm::Op::max);
+  EXPECT_EQ(step[0], ~step[1]) << "not by the same call of next()";
+  EXPECT_EQ(comm::broadcast_text(*data.world, text, 0), text);
+  return text;
+}
+
+TEST(TensorLoader, ABadSampleIsTheSameErrorOnAllRanks) {
+  for (const std::uint32_t threads : {0U, 2U}) {
+    Images cut([](auto n, auto& fields) {
+      if (n == 50) fields["png"].resize(90);
+    });
+    cut.tensors.transform_threads = threads;
+    const auto text = error_of_run(cut);
+    EXPECT_SAYS(text, "sample 50 (00050) of ");
+    EXPECT_SAYS(text, "train-1.tar: field 'png', tensor 'image': not a whole PNG");
+  }
+  Images missing([](auto n, auto& fields) {
+    if (n == 3) fields.erase("cls");
+  });
+  EXPECT_SAYS(
+      error_of_run(missing),
+      "train-0.tar: field 'cls', tensor 'label': the sample has no such field; it has: png");
+  Images shaped([](auto n, auto& fields) {
+    if (n == 110) fields["png"] = grey_png(pixels(n, 5, 6), 5, 6);
+  });
+  EXPECT_SAYS(error_of_run(shaped), "an image of 5 x 6 pixels, and the tensor's shape is 12 x 12");
+  Images label([](auto n, auto& fields) {
+    if (n == 110) fields["cls"] = "10";
+  });
+  EXPECT_SAYS(error_of_run(label), "label 10 is out of range: it must be from 0 to 9");
+}
+
+TEST(TensorLoader, BadSamplesCanBeSkippedAndCounted) {
+  const auto bad = [](std::uint64_t n) { return n % 7 == 3; };
+  Images data([&](auto n, auto& fields) {
+    if (bad(n)) fields["png"].resize(n);
+  });
+  data.tensors.on_bad_sample = BadSample::skip;
+  data.tensors.transform_threads = 2;
+  TensorLoader loader(data.config, data.tensors);
+  std::vector<std::uint64_t> counts(2);  // skipped, weighing
+  std::uint64_t steps = 0;
+  while (loader.begin_epoch()) {
+    while (const auto batch = loader.next()) {
+      ++steps;
+      const auto values = (*batch)["image"].values<float>();
+      for (std::size_t i = 0; i < batch->size(); ++i) {
+        const auto number = batch->numbers()[i];
+        const bool weighs = batch->weights()[i] != 0;
+        EXPECT_FALSE(weighs && bad(number));
+        counts[1] += weighs ? 1 : 0;
+        if (!weighs) continue;
+        const auto expected = pixels(number, side, side);
+        EXPECT_EQ(values[i * side * side + 5], static_cast<unsigned char>(expected[5]));
+      }
+    }
+  }
+  EXPECT_EQ(steps, loader.plan().steps);
+  counts[0] = loader.tensor_stats().skipped;
+  data.world->all_reduce(counts, comm::Op::sum);
+  EXPECT_EQ(counts[0], 16U);  // 3, 10, ... 108
+  EXPECT_EQ(counts[0] + counts[1], Images::samples);
+}
+
+TEST(TensorLoader, ABatchMayBeHeldAsLongAsLeasesAllow) {
+  for (const std::uint32_t threads : {0U, 2U}) {
+    Images data;
+    data.config.leases = 2;
+    data.tensors.transform_threads = threads;
+    TensorLoader loader(data.config, data.tensors);
+    ASSERT_TRUE(loader.begin_epoch());
+    auto first = loader.next();
+    ASSERT_TRUE(first);
+    const std::vector<std::int64_t> labels((*first)["label"].values<std::int64_t>().begin(),
+                                           (*first)["label"].values<std::int64_t>().end());
+    const auto second = loader.next();
+    ASSERT_TRUE(second);
+    const auto now = (*first)["label"].values<std::int64_t>();
+    EXPECT_TRUE(std::equal(now.begin(), now.end(), labels.begin(), labels.end()));
+    const auto text = error_of(
+        [&] {
+          const auto third = loader.next();
+          const auto fourth = loader.next();
+        },
+        ErrorCode::invalid_argument);
+    EXPECT_SAYS(text, "tensor batches are held");
+  }
+}
+
+TEST(TensorLoader, TensorsArePartOfTheBudget) {
+  Images data;
+  data.config.memory = 10'000;
+  EXPECT_SAYS(error_of([&] { TensorLoader loader(data.config, data.tensors); }, ErrorCode::memory),
+              "and its budget is 10000");
+  data.config.memory = 1U << 30;
+  data.tensors.tensors[0].shape = {60'000, 60'000};
+  data.config.global_batch = std::uint64_t{1} << 32;
+  EXPECT_SAYS(error_of([&] { TensorLoader loader(data.config, data.tensors); }, ErrorCode::memory),
+              "overflows 64 bits");
+}
+
+TEST(TensorLoader, CudaIsAClearError) {
+  Images data;
+  data.tensors.device = "cuda";
+  EXPECT_SAYS(error_of([&] { TensorLoader loader(data.config, data.tensors); },
+                       ErrorCode::invalid_argument),
+              "device = cuda: tensors are placed in host memory alone so far");
+}
+
+}  // namespace
+}  // namespace faro::test
