@@ -30,8 +30,8 @@ class Options {
   std::map<std::string, CLI::Option*> options_;  // by name
 };
 
-/// One line on stderr: by rank 0 for what all ranks throw, by the rank itself for what it alone
-/// does. The exit code that goes with it.
+/// One line on stderr by rank 0; by the others where rank 0 may be the one that is silent. The exit
+/// code that goes with it.
 int report_error(const Error& error);
 
 /// What a chosen subcommand does; its exit code.

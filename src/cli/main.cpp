@@ -32,7 +32,7 @@ std::string version() {
 
 int faro::cli::report_error(const Error& error) {
   const int rank = comm::job_rank();
-  if (rank <= 0 || (error.code() == ErrorCode::peer && error.rank() == rank)) {
+  if (rank <= 0 || (error.code() == ErrorCode::peer && error.rank() <= 0)) {
     fmt::print(stderr, "faro: error ({}{}): {}\n", to_string(error.code()),
                error.rank() >= 0 ? fmt::format(", rank {}", error.rank()) : "", error.what());
     std::fflush(stderr);

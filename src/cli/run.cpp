@@ -6,6 +6,7 @@
 #include "cli/describe.hpp"
 #include "cli/order_file.hpp"
 #include "cli/report.hpp"
+#include "cli/watch.hpp"
 #include "comm/mpi.hpp"
 #include "loader/proof.hpp"
 #include "store/store.hpp"
@@ -28,7 +29,7 @@ std::string speed(const EpochStats& epoch, std::uint64_t ranks) {
 }
 
 /// The consumer: touches every byte of every batch, and writes down the order if asked to.
-Epoch consume(Loader& loader, comm::Communicator& comm, telemetry::Progress& progress,
+Epoch consume(Loader& loader, comm::Communicator& comm, Watch& watch, telemetry::Progress& progress,
               const Config& config, OrderFile* order, bool touch) {
   const auto& plan = loader.plan();
   const auto number = loader.epoch_stats().epoch;
@@ -41,13 +42,15 @@ Epoch consume(Loader& loader, comm::Communicator& comm, telemetry::Progress& pro
       const auto payload = loader::payload_of((*batch)[slot].fields);
       if (order != nullptr) order->row(*batch, slot, payload.bytes, payload.crc);
     }
-    if (order != nullptr) order->step();
+    if (order != nullptr) watch([&] { order->step(); });
     if (progress.due()) {
       progress.update(batch->step() + 1, speed(loader.epoch_stats(), plan.ranks));
     }
   }
-  if (order != nullptr) order->end();
-  const auto epoch = over_ranks(Epoch{loader.epoch_stats(), cpu_seconds() - cpu}, comm);
+  if (order != nullptr) watch([&] { order->end(); });
+  const auto epoch = watch([&] {
+    return over_ranks(Epoch{loader.epoch_stats(), cpu_seconds() - cpu}, comm);
+  });
   progress.end(fmt::format("epoch {}: {} samples in {:.2f} s: {}, first batch after {:.2f} s{}",
                            epoch.epoch, epoch.samples, epoch.seconds, speed(epoch, 1),
                            epoch.time_to_first_batch_seconds, epoch.verified ? ", verified" : ""));
@@ -65,6 +68,9 @@ int run(const Config& config, const Outputs& outputs, comm::Communicator& comm) 
   });
   const auto& plan = loader.plan();
   progress.line(describe(plan, config));
+  // At the end of a run a rank's cache may take that long for its last blocks.
+  const double cache_seconds = config.cache == "none" ? 0 : 60;
+  Watch watch(comm.duplicate(), config.peer_timeout + cache_seconds);
   try {
     std::optional<OrderFile> order;
     check(outputs.order.empty() || outputs.consume == "touch", ErrorCode::invalid_argument,
@@ -73,16 +79,18 @@ int run(const Config& config, const Outputs& outputs, comm::Communicator& comm) 
     std::vector<Epoch> epochs;
     double seconds = 0;
     while (loader.begin_epoch()) {
-      epochs.push_back(consume(loader, comm, progress, config, order ? &*order : nullptr,
+      epochs.push_back(consume(loader, comm, watch, progress, config, order ? &*order : nullptr,
                                outputs.consume == "touch"));
       seconds += epochs.back().seconds;
     }
-    const auto stats = over_ranks(loader.stats(), comm);
-    comm::together(comm, [&] {
-      if (comm.rank() != 0) return;
-      const auto json = report(plan, config, stats, epochs);
-      if (!outputs.report.empty()) write_json(outputs.report, json);
-      summarise(json, plan, config, seconds, outputs.report);
+    watch([&] {
+      const auto stats = over_ranks(loader.stats(), comm);
+      comm::together(comm, [&] {
+        if (comm.rank() != 0) return;
+        const auto json = report(plan, config, stats, epochs);
+        if (!outputs.report.empty()) write_json(outputs.report, json);
+        summarise(json, plan, config, seconds, outputs.report);
+      });
     });
   } catch (const Error& error) {
     if (error.code() != ErrorCode::peer) throw;

@@ -176,14 +176,14 @@ class Test(unittest.TestCase):
     def path(self, *names):
         return os.path.join(self.dir, *names)
 
-    def start(self, *arguments, ranks=4, before=(), wrapper=(), environment=None):
+    def start(self, *arguments, ranks=4, before=(), wrapper=(), environment=None, program=FARO):
         """ranks=None: without mpirun. before: the command that mpirun is started by; wrapper: the
         one that each rank is started by."""
         # A job must not outlive its test, however that ends.
         command = ["setpriv", "--pdeathsig", "TERM", "--", *before]
         if ranks is not None:
             command += ["mpirun", "-n", str(ranks)]
-        return Job([*command, *wrapper, FARO, *map(str, arguments)], self.dir, environment)
+        return Job([*command, *wrapper, program, *map(str, arguments)], self.dir, environment)
 
     def faro(self, *arguments, timeout=60, **options):
         """Runs the command, which must succeed."""

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/runtime.hpp"
+#include "comm/comm.hpp"
+
+namespace faro::cli {
+
+/// Over what waits for other ranks without an end of its own, which the loader's rounds do not
+/// watch: where it takes too long, the silent ranks are named and the whole job is ended.
+class Watch {
+ public:
+  /// \param comm of its own, for its thread: it needs MPI_THREAD_MULTIPLE
+  Watch(std::unique_ptr<comm::Communicator> comm, double seconds);
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  /// The same as work(), watched.
+  template <class Work>
+  auto operator()(Work&& work) {
+    const Armed armed(*this);
+    return work();
+  }
+
+ private:
+  struct Armed {
+    explicit Armed(Watch& watch) : watch_(watch) { watch_.set(Clock::now()); }
+    ~Armed() { watch_.set(std::nullopt); }
+    Armed(const Armed&) = delete;
+    Armed& operator=(const Armed&) = delete;
+    Watch& watch_;
+  };
+  void set(std::optional<Clock::time_point> since);
+  void work();
+
+  std::unique_ptr<comm::Communicator> comm_;
+  double seconds_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Clock::time_point> since_;
+  bool over_ = false;
+  std::thread thread_;
+};
+
+}  // namespace faro::cli
