@@ -64,6 +64,9 @@ struct Config {
   /// the next.
   std::uint64_t leases = 2;
   std::uint64_t node_ranks = 0;  ///< ranks that share one arena; 0: all ranks of a node
+  /// auto | direct | gathered: whether samples go to other nodes from rank to rank, or gathered
+  /// from node to node; auto: by the size of the messages.
+  std::string exchange = "auto";
   /// Indexing reads every byte and records each block's CRC32C (as `faro index` does); else, where
   /// samples are large, headers alone.
   bool checksums = false;

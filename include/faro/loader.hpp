@@ -34,13 +34,14 @@ struct Plan {
   /// To the store, all ranks, an epoch that reads it; at least, as ranges are shorter where that
   /// keeps more of them in flight.
   std::uint64_t epoch_requests = 0;
-  std::uint64_t store_bytes = 0;     ///< over all epochs; less what a cache has of it
-  std::uint64_t budget_bytes = 0;    ///< of a rank
+  std::uint64_t store_bytes = 0;   ///< over all epochs; less what a cache has of it
+  std::uint64_t budget_bytes = 0;  ///< of a rank
   /// Of it, what the node's shared memory has for a rank's arena; all ones where it sets no bound.
   std::uint64_t shared_bytes = 0;
   std::uint64_t planned_peak_bytes = 0;     ///< of a rank: the sum of the following
   std::uint64_t arena_bytes = 0;            ///< own share of the node's arena
   std::uint64_t arrival_bytes = 0;          ///< buffers for other nodes' samples, both ways
+  std::uint64_t shared_peak_bytes = 0;      ///< of all that, in the node's shared memory
   std::uint64_t table_bytes = 0;            ///< manifest, order and descriptors
   std::uint64_t request_bytes = 0;          ///< buffers of the requests in flight
   std::uint64_t cache_bytes = 0;            ///< own share of the node's cache, if that is memory
@@ -48,7 +49,12 @@ struct Plan {
   std::uint64_t index_bytes = 0;            ///< read from the store by indexing, all ranks
   std::uint64_t index_requests = 0;
   std::uint64_t steps_per_round = 0;  ///< that are exchanged together
-  std::string digest;                 ///< of the data set
+  /// How samples come from other nodes: "direct" from rank to rank, "gathered" from node to node;
+  /// "shared" where all ranks are on one node, which needs no messages.
+  std::string exchange = "shared";
+  std::uint64_t message_bytes = 0;         ///< expected of a message between nodes
+  std::uint64_t direct_message_bytes = 0;  ///< the same if they went from rank to rank
+  std::string digest;                      ///< of the data set
 };
 
 /// One rank's figures of one epoch.
@@ -84,7 +90,10 @@ struct LoaderStats {
   std::uint64_t hedges_won = 0;     ///< of them, those that came first
   std::uint64_t peak_requests = 0;  ///< in flight at once: the level that was found
   std::uint64_t wasted_bytes = 0;   ///< received for nothing: by tries that failed, or lost a race
-  std::uint64_t remote_bytes = 0;   ///< that came from other nodes' ranks
+  std::uint64_t remote_bytes = 0;   ///< of messages from other nodes that this rank received
+  std::uint64_t messages = 0;       ///< sent to other nodes
+  std::uint64_t message_bytes = 0;  ///< of those, all together
+  std::uint64_t largest_message_bytes = 0;
   /// The process's peak resident bytes. The node's arena counts once, with the rank that owns the
   /// segment: what this rank has mapped of its neighbours' is left out.
   std::uint64_t peak_rss_bytes = 0;

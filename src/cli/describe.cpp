@@ -36,7 +36,8 @@ std::string describe(const Plan& plan, const Config& config) {
                       ? fmt::format(", the last with {} pads", plan.pads_per_epoch)
                       : ""));
   row("epochs", fmt::format("{}", config.epochs));
-  row("requests", fmt::format("at least {} {}", plan.epoch_requests, plan.resident ? "in all" : "an epoch"));
+  row("requests",
+      fmt::format("at least {} {}", plan.epoch_requests, plan.resident ? "in all" : "an epoch"));
   const bool cached = config.cache != "none";
   row("from the store",
       fmt::format("{}{} over all epochs", cached ? "at most " : "", size(plan.store_bytes)));
@@ -55,6 +56,11 @@ std::string describe(const Plan& plan, const Config& config) {
                                    plan.blocks_without_checksum, plan.blocks));
   }
   row("ranks", fmt::format("{}", plan.ranks));
+  if (plan.exchange != "shared") {
+    row("between nodes",
+        fmt::format("{}: messages of about {}, {} from rank to rank", plan.exchange,
+                    size(plan.message_bytes), size(plan.direct_message_bytes)));
+  }
   row("peak of a rank",
       fmt::format("{}: arena {}, other nodes' samples {}, tables {}, requests {}{}",
                   size(plan.planned_peak_bytes), size(plan.arena_bytes), size(plan.arrival_bytes),
@@ -67,9 +73,9 @@ std::string describe(const Plan& plan, const Config& config) {
                       : fmt::format("too small, {} bytes would do for this window, {} for the "
                                     "smallest",
                                     plan.planned_peak_bytes, plan.smallest_budget_bytes)));
-  if (plan.arena_bytes > plan.shared_bytes) {
-    row("shared memory", fmt::format("too small: this node has {} of it for a rank's arena",
-                                     size(plan.shared_bytes)));
+  if (plan.shared_peak_bytes > plan.shared_bytes) {
+    row("shared memory",
+        fmt::format("too small: this node has {} of it for a rank", size(plan.shared_bytes)));
   }
   return text;
 }
@@ -98,7 +104,11 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"shared_bytes", plan.shared_bytes == UINT64_MAX ? nlohmann::ordered_json()
                                                        : nlohmann::ordered_json(plan.shared_bytes)},
       {"planned_peak_bytes", plan.planned_peak_bytes},
+      {"exchange", plan.exchange},
+      {"message_bytes", plan.message_bytes},
+      {"direct_message_bytes", plan.direct_message_bytes},
       {"arena_bytes", plan.arena_bytes},
+      {"shared_peak_bytes", plan.shared_peak_bytes},
       {"arrival_bytes", plan.arrival_bytes},
       {"table_bytes", plan.table_bytes},
       {"request_bytes", plan.request_bytes},

@@ -48,7 +48,7 @@ void add_plan(CLI::App& app, Action& chosen) {
               "--ranks {} is out of range: it must be at most 2^24", extra->ranks);
         machine.ranks = static_cast<std::uint32_t>(extra->ranks);
         machine.largest_node = machine.ranks;
-        machine.smallest_node = machine.ranks;
+        machine.smallest_node = machine.smallest_group = machine.own_group = machine.ranks;
         machine.shared = UINT64_MAX;  // another machine's
       }
       if (extra->ranks > 0 && config->memory == 0) {
@@ -60,7 +60,7 @@ void add_plan(CLI::App& app, Action& chosen) {
       if (extra->ranks_per_node > 0) {
         machine.largest_node = static_cast<std::uint32_t>(
             std::min<std::uint64_t>(machine.ranks, extra->ranks_per_node));
-        machine.smallest_node = machine.largest_node;
+        machine.smallest_node = machine.smallest_group = machine.own_group = machine.largest_node;
       }
       auto plan = loader::make_plan(dataset.manifest, *config, machine).plan;
       plan.index_bytes = dataset.index_cost.bytes;
@@ -70,8 +70,8 @@ void add_plan(CLI::App& app, Action& chosen) {
         fmt::print("{}", describe(plan, *config));
         if (!extra->report.empty()) write_json(extra->report, to_json(plan));
       });
-      const bool holds =
-          plan.planned_peak_bytes <= plan.budget_bytes && plan.arena_bytes <= plan.shared_bytes;
+      const bool holds = plan.planned_peak_bytes <= plan.budget_bytes &&
+                         plan.shared_peak_bytes <= plan.shared_bytes;
       return holds ? 0 : 1;
     };
   });

@@ -6,6 +6,7 @@
 
 #include "cli/describe.hpp"
 #include "config/config.hpp"
+#include "exchange/route.hpp"
 #include "store/store.hpp"
 #include "telemetry/progress.hpp"
 
@@ -56,14 +57,15 @@ Epoch over_ranks(const Epoch& mine, comm::Communicator& comm) {
 LoaderStats over_ranks(const LoaderStats& mine, comm::Communicator& comm) {
   LoaderStats all = mine;
   auto& by = all.retries_by;
-  const std::array summed{&all.store_bytes,  &all.store_requests, &all.retries,
-                          &all.hedges,       &all.hedges_won,     &all.wasted_bytes,
-                          &all.remote_bytes, &by.connection,      &by.timeout,
-                          &by.throttled,     &by.server_error,    &by.truncated,
-                          &by.wrong,         &by.expired,         &by.corrupt,
-                          &all.cache_hits,   &all.cache_bytes,    &all.cache_written_bytes,
-                          &all.cache_dropped};
-  const std::array highest{&all.peak_requests, &all.peak_rss_bytes, &all.peak_mapped_bytes};
+  const std::array summed{&all.store_bytes,   &all.store_requests, &all.retries,
+                          &all.hedges,        &all.hedges_won,     &all.wasted_bytes,
+                          &all.remote_bytes,  &by.connection,      &by.timeout,
+                          &by.throttled,      &by.server_error,    &by.truncated,
+                          &by.wrong,          &by.expired,         &by.corrupt,
+                          &all.cache_hits,    &all.cache_bytes,    &all.cache_written_bytes,
+                          &all.cache_dropped, &all.messages,       &all.message_bytes};
+  const std::array highest{&all.peak_requests, &all.peak_rss_bytes, &all.peak_mapped_bytes,
+                           &all.largest_message_bytes};
   const auto reduce = [&comm](const auto& fields, comm::Op op) {
     std::vector<std::uint64_t> values;
     for (const auto* field : fields) values.push_back(*field);
@@ -109,35 +111,46 @@ nlohmann::ordered_json report(const Plan& plan, const Config& config, const Load
                     {"cpu_seconds", epoch.cpu_seconds},
                     {"verified", epoch.verified}});
   }
-  return {{"faro", FARO_VERSION},
-          {"data", store::redacted(config.data)},
-          {"ranks", plan.ranks},
-          {"samples", samples},
-          {"bytes", bytes},
-          {"store_bytes", stats.store_bytes},
-          {"store_requests", stats.store_requests},
-          {"retries", stats.retries},
-          {"retries_by", to_json(stats.retries_by)},
-          {"hedges", stats.hedges},
-          {"hedges_won", stats.hedges_won},
-          {"peak_requests", stats.peak_requests},
-          {"wasted_bytes", stats.wasted_bytes},
-          {"remote_bytes", stats.remote_bytes},
-          {"cache_hits", stats.cache_hits},
-          {"cache_bytes", stats.cache_bytes},
-          {"cache_written_bytes", stats.cache_written_bytes},
-          {"cache_dropped", stats.cache_dropped},
-          {"planned_peak_bytes", plan.planned_peak_bytes},
-          {"peak_rss_bytes", stats.peak_rss_bytes},
-          {"peak_mapped_bytes", stats.peak_mapped_bytes},
-          {"verified", verified},
-          {"seed", config.seed},
-          {"end", config::to_string(config.end)},
-          {"global_batch", config.global_batch},
-          {"dataset_samples", plan.samples},
-          {"dataset_bytes", plan.bytes},
-          {"epochs", list},
-          {"plan", to_json(plan)}};
+  return {
+      {"faro", FARO_VERSION},
+      {"data", store::redacted(config.data)},
+      {"ranks", plan.ranks},
+      {"samples", samples},
+      {"bytes", bytes},
+      {"store_bytes", stats.store_bytes},
+      {"store_requests", stats.store_requests},
+      {"retries", stats.retries},
+      {"retries_by", to_json(stats.retries_by)},
+      {"hedges", stats.hedges},
+      {"hedges_won", stats.hedges_won},
+      {"peak_requests", stats.peak_requests},
+      {"wasted_bytes", stats.wasted_bytes},
+      {"remote_bytes", stats.remote_bytes},
+      {"exchange",
+       {{"way", plan.exchange},
+        {"setting", config.exchange},
+        {"messages", stats.messages},
+        {"message_bytes", stats.message_bytes},
+        {"mean_message_bytes", stats.message_bytes / std::max<std::uint64_t>(stats.messages, 1)},
+        {"largest_message_bytes", stats.largest_message_bytes},
+        {"expected_message_bytes", plan.message_bytes},
+        {"expected_direct_message_bytes", plan.direct_message_bytes},
+        {"gather_below_bytes", static_cast<std::uint64_t>(exchange::gather_below)}}},
+      {"cache_hits", stats.cache_hits},
+      {"cache_bytes", stats.cache_bytes},
+      {"cache_written_bytes", stats.cache_written_bytes},
+      {"cache_dropped", stats.cache_dropped},
+      {"planned_peak_bytes", plan.planned_peak_bytes},
+      {"peak_rss_bytes", stats.peak_rss_bytes},
+      {"peak_mapped_bytes", stats.peak_mapped_bytes},
+      {"verified", verified},
+      {"seed", config.seed},
+      {"end", config::to_string(config.end)},
+      {"global_batch", config.global_batch},
+      {"dataset_samples", plan.samples},
+      {"dataset_bytes", plan.bytes},
+      {"epochs", list},
+      {"plan", to_json(plan)}};
 }
 
 void summarise(const nlohmann::ordered_json& report, const Plan& plan, const Config& config,
@@ -162,6 +175,13 @@ void summarise(const nlohmann::ordered_json& report, const Plan& plan, const Con
                report["cache_hits"].get<std::uint64_t>(),
                human_bytes(report["cache_written_bytes"].get<double>()),
                dropped > 0 ? fmt::format("; {} blocks could not be kept", dropped) : "");
+  }
+  if (plan.exchange != "shared") {
+    const auto& sent = report["exchange"];
+    fmt::print("exchange     {}: {} messages between nodes of {} on average, {} at most\n",
+               plan.exchange, sent["messages"].get<std::uint64_t>(),
+               human_bytes(sent["mean_message_bytes"].get<double>()),
+               human_bytes(sent["largest_message_bytes"].get<double>()));
   }
   fmt::print("memory       {} peak a rank, {} planned\n",
              human_bytes(report["peak_rss_bytes"].get<double>()),

@@ -64,6 +64,10 @@ std::vector<Setting> describe(Config& c) {
        count(c.leases), memory},
       {"node-ranks", "N", "ranks that share one arena (0: all ranks of a node) [0]",
        count(c.node_ranks), memory},
+      {"exchange", "auto|direct|gathered",
+       "messages between nodes: from rank to rank, or gathered from node to node (auto: by their "
+       "size) [auto]",
+       text(c.exchange), memory},
       {"request-size", "SIZE", "largest range of one request [8M]", size(c.request_size), store},
       {"max-requests", "N",
        "requests in flight of a rank at most; how many are is found by measuring [128]",
@@ -131,6 +135,9 @@ void Config::validate() const {
   range("attempts", attempts, 1, 100);
   check(window.kind != Window::Kind::bytes || window.bytes > 0, ErrorCode::invalid_argument,
         "window = 0 holds nothing: give a size of at least one byte, full or auto");
+  check(exchange == "auto" || exchange == "direct" || exchange == "gathered",
+        ErrorCode::invalid_argument, "exchange = '{}' is unknown: give auto, direct or gathered",
+        exchange);
   check(s3_style == "auto" || s3_style == "path" || s3_style == "virtual",
         ErrorCode::invalid_argument, "s3_style = '{}' is unknown: give auto, path or virtual",
         s3_style);

@@ -1,8 +1,6 @@
 #include "exchange/arena.hpp"
 
-#include <sys/mman.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,6 +10,7 @@
 #include <new>
 
 #include "base/huge_pages.hpp"
+#include "exchange/pages.hpp"
 
 namespace faro::exchange {
 namespace {
@@ -20,10 +19,6 @@ namespace {
 constexpr std::uint64_t control_bytes = 4096;
 // Memory is taken in steps of this size: large enough to cost few calls, small beside a window.
 constexpr std::uint64_t populate_step = std::uint64_t{4} << 20;
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 std::atomic<std::uint64_t>& released_of(std::span<std::byte> segment) {
   return *std::launder(reinterpret_cast<std::atomic<std::uint64_t>*>(segment.data()));
@@ -78,24 +73,11 @@ std::byte* Arena::at(int node_rank, std::uint64_t address) const {
 void Arena::populate(std::uint64_t address, std::uint64_t bytes) {
   const auto mine = segments_[static_cast<std::size_t>(rank_)];
   const std::uint64_t end = control_bytes + address % capacity_ + bytes;
-  while (populated_ < std::min<std::uint64_t>(end, mine.size())) {
-    const std::uint64_t step = std::min<std::uint64_t>(populate_step, mine.size() - populated_);
-    auto* at = mine.data() + populated_;
-    // Segments start on pages. The kernel answers an error where a touch would raise SIGBUS; one
-    // that is older than 5.14 does not know how, and is asked for the room before each step
-    // instead.
-    if (madvise(at, step, MADV_POPULATE_WRITE) != 0) {
-      const bool unknown = errno == EINVAL;
-      check(unknown && (segments_.size() == 1 || shared_space().free >= step), ErrorCode::memory,
-            "the arena's memory ran out at {} of {}: enlarge {}, or lower --window or --memory",
-            human_bytes(static_cast<double>(populated_)),
-            human_bytes(static_cast<double>(mine.size())), shared_space().directory);
-      for (std::uint64_t i = 0; i < step; i += control_bytes) {
-        const_cast<volatile std::byte&>(at[i]) = std::byte{0};
-      }
-    }
-    populated_ += step;
-  }
+  const auto wanted = std::min<std::uint64_t>(align_up(end, populate_step), mine.size());
+  if (end <= populated_) return;
+  exchange::populate(mine.subspan(populated_, wanted - populated_), segments_.size() > 1,
+                     "the arena");
+  populated_ = wanted;
 }
 
 void Arena::publish_released(std::uint64_t steps) {

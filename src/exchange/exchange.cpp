@@ -1,7 +1,6 @@
 #include "exchange/exchange.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace faro::exchange {
 namespace {
@@ -14,19 +13,24 @@ int tag_of(std::uint64_t round) {
 }  // namespace
 
 Exchange::Exchange(const manifest::Manifest& manifest, Schedule& schedule, Arena& arena,
-                   comm::Communicator& comm, Progress& progress, const ExchangeOptions& options)
+                   Arrivals* arrivals, comm::Communicator& comm, Progress& progress,
+                   const ExchangeOptions& options)
     : manifest_(manifest),
       schedule_(schedule),
       arena_(arena),
       comm_(comm),
       progress_(progress),
       options_(options),
-      pool_(options.arrivals, options.arrival_bytes),
-      outgoing_(manifest, arena, comm,
-                {comm.rank(), options.node_rank[static_cast<std::size_t>(comm.rank())],
-                 options.node_rank, options.send_bytes, options.message_limit}),
+      route_(options.nodes, static_cast<std::uint32_t>(comm.rank()), options.way, options.parts),
+      arrivals_(arrivals),
+      outgoing_(manifest, arena, comm, route_, options.send_bytes, options.message_limit),
       agreement_(comm, options.pressure),
       roll_call_(comm, options.grace) {
+  check(!route_.remote() || arrivals != nullptr, ErrorCode::internal, "no arrival buffers");
+  if (route_.remote()) {
+    inbound_.emplace(route_, *arrivals, comm);
+    outgoing_.prepare(options.usual_bytes);
+  }
   begin_round();
 }
 
@@ -73,10 +77,7 @@ void Exchange::abandon(const Error& error) {
   // Destroying an operation waits for it, which may be for ever: let them go instead, with the
   // memory that MPI may still write to.
   agreement_.abandon();
-  static_cast<void>(new std::shared_ptr<Arrival>(std::move(arrival_)));
-  for (auto& [rank, peer] : awaited_) {
-    for (auto& operation : peer.operations) static_cast<void>(operation.release());
-  }
+  if (inbound_ && inbound_->abandon()) in_danger_ = true;
   outgoing_.abandon();
   finish(error);
 }
@@ -208,14 +209,10 @@ bool Exchange::await_room() {
     if (stopping) ready_.clear();  // nobody takes them any more
     if (ready_.size() > schedule_.options().steps_per_round) return false;
   }
-  if (options_.arrivals > 0 && !arrival_) {
-    arrival_ = pool_.take();
-    if (!arrival_) {
-      if (!stopping) return false;
-      pool_ = ArrivalPool(1, options_.arrival_bytes);
-      return true;
-    }
-  }
+  // Nor does anybody here need the steps before this round.
+  if (stopping) arena_.publish_released(step_of_run(round_.epoch, round_.first_step));
+  if (!arrivals_free()) return false;
+  if (inbound_) inbound_->begin(number_);
   fill_slots();
   outgoing_.begin(number_, round_, plan_, windows_);
   enter(State::messages);
@@ -229,8 +226,8 @@ void Exchange::fill_slots() {
   batches_.reserve(round_.last_step - round_.first_step);
   for (auto step = round_.first_step; step < round_.last_step; ++step) {
     const auto slice = steps.slice(step, rank);
-    auto& batch = batches_.emplace_back(LocalBatch{round_.epoch, step, slice.first,
-                                                   std::vector<SampleRef>(slice.size()), arrival_});
+    auto& batch = batches_.emplace_back(
+        LocalBatch{round_.epoch, step, slice.first, std::vector<SampleRef>(slice.size())});
     for (auto slot = slice.first; slot < slice.last; ++slot) {
       const auto position = steps.position(step, slot);
       const auto place = windows_.at_position(position).place(position);
@@ -240,97 +237,38 @@ void Exchange::fill_slots() {
       sample.pad = steps.is_pad(step, slot);
       sample.starts_shard = block.offset == 0 && place.index == 0;
       const auto reader = plan_->order.reader(place.turn);
-      const int node_rank = options_.node_rank[reader];
+      const int node_rank = route_.node_rank(reader);
       if (node_rank >= 0) {
         sample.bytes = sample_in_arena(manifest_, arena_, *plan_, node_rank, place);
       } else {
-        awaited_[static_cast<int>(reader)].slots.push_back(&sample);
+        inbound_->expect(reader, sample);
       }
     }
   }
+  if (inbound_) inbound_->all_expected();
+}
+
+std::uint64_t Exchange::step_of_run(std::uint64_t epoch, std::uint64_t step) const {
+  return epoch * schedule_.steps_per_epoch() + step;
+}
+
+// Whether the round's arrival buffer has been given back by all who had it before: a consumer
+// here has done so when there is room for the batches, those of the node's other ranks may not.
+bool Exchange::arrivals_free() {
+  if (!inbound_ || number_ < arrivals_->buffers()) return true;
+  const auto before = schedule_.round(number_ - arrivals_->buffers());
+  if (arena_.released() >= step_of_run(before.epoch, before.last_step)) return true;
+  if (waiting_since_ == 0) waiting_since_ = Clock::now().time_since_epoch().count();
+  return false;
 }
 
 bool Exchange::await_messages() {
   const int tag = tag_of(number_);
   bool moved = outgoing_.pump(tag);
-  // Only peers of the round send with its tag: the next one has another and cannot begin before.
-  while (!awaited_.empty()) {
-    const auto incoming = comm_.probe(tag);
-    if (!incoming) break;
-    receive(*incoming);
-    moved = true;
-  }
-  for (auto at = awaited_.begin(); at != awaited_.end();) {
-    auto& peer = at->second;
-    std::erase_if(peer.operations, [](const auto& operation) { return operation->done(); });
-    if (peer.message.empty() || peer.asked < peer.message.size() || !peer.operations.empty()) {
-      ++at;
-      continue;
-    }
-    resolve(peer);
-    received_ += peer.message.size();
-    at = awaited_.erase(at);
-    moved = true;
-  }
-  if (!awaited_.empty() || !outgoing_.done()) return moved;
+  if (inbound_) moved = inbound_->pump(tag) || moved;
+  if ((inbound_ && !inbound_->done()) || !outgoing_.done()) return moved;
   end_round();
   return true;
-}
-
-std::span<std::byte> Exchange::arrival_room(std::uint64_t bytes) {
-  auto& arrival = *arrival_;
-  check(bytes <= arrival.memory.size() - arrival.used, ErrorCode::internal,
-        "an arrival buffer of {} bytes is too small", arrival.memory.size());
-  const auto room = arrival.memory.subspan(arrival.used, bytes);
-  arrival.used = std::min<std::uint64_t>(align_up(arrival.used + bytes, 16), arrival.memory.size());
-  return room;
-}
-
-void Exchange::receive(const comm::Incoming& incoming) {
-  const auto found = awaited_.find(incoming.source);
-  check(found != awaited_.end(), ErrorCode::internal, "rank {} sends what nobody awaits",
-        incoming.source);
-  auto& peer = found->second;
-  if (!peer.message.empty()) {  // a further piece
-    check(incoming.bytes <= peer.message.size() - peer.asked, ErrorCode::internal,
-          "rank {} sends too much", incoming.source);
-    peer.operations.push_back(
-        comm_.start_receive(incoming, peer.message.subspan(peer.asked, incoming.bytes)));
-    peer.asked += incoming.bytes;
-    return;
-  }
-  if (incoming.bytes > sizeof(MessageHeader)) {  // the whole message
-    peer.message = arrival_room(incoming.bytes);
-    peer.asked = incoming.bytes;
-    peer.operations.push_back(comm_.start_receive(incoming, peer.message));
-    return;
-  }
-  MessageHeader header;
-  const auto operation =
-      comm_.start_receive(incoming, std::as_writable_bytes(std::span(&header, 1)));
-  while (!operation->done()) {
-  }
-  peer.message = arrival_room(header.bytes);
-  std::memcpy(peer.message.data(), &header, sizeof(header));
-  peer.asked = sizeof(header);
-}
-
-void Exchange::resolve(const Awaited& peer) {
-  MessageHeader header;
-  std::memcpy(&header, peer.message.data(), sizeof(header));
-  const std::uint64_t head = sizeof(header) + peer.slots.size() * sizeof(std::uint64_t);
-  check(header.round == number_ && header.samples == peer.slots.size() &&
-            header.bytes == peer.message.size() && head <= header.bytes,
-        ErrorCode::internal, "a message of round {} with {} samples came in round {} for {}",
-        header.round, header.samples, number_, peer.slots.size());
-  auto rest = peer.message.subspan(head);
-  for (std::size_t i = 0; i < peer.slots.size(); ++i) {
-    std::uint64_t size = 0;
-    std::memcpy(&size, peer.message.data() + sizeof(header) + i * sizeof(size), sizeof(size));
-    check(size <= rest.size(), ErrorCode::internal, "a message ends within sample {}", i);
-    peer.slots[i]->bytes = rest.first(size);
-    rest = rest.subspan(size);
-  }
 }
 
 void Exchange::end_round() {
@@ -339,7 +277,6 @@ void Exchange::end_round() {
     for (auto& batch : batches_) ready_.push_back(std::move(batch));
   }
   batches_.clear();
-  arrival_.reset();
   const auto next =
       std::min(round_.last_step * plan_->steps.global_batch(), plan_->steps.delivered() - 1);
   windows_.forget_before(plan_->order.window_of_position(next));

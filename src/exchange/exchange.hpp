@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,7 +14,8 @@
 #include "comm/comm.hpp"
 #include "exchange/agreement.hpp"
 #include "exchange/arena.hpp"
-#include "exchange/arrival.hpp"
+#include "exchange/inbound.hpp"
+#include "exchange/local_batch.hpp"
 #include "exchange/outgoing.hpp"
 #include "exchange/progress.hpp"
 #include "exchange/roll_call.hpp"
@@ -25,30 +25,14 @@
 
 namespace faro::exchange {
 
-/// Where a sample of a batch lies: in the node's arena, or in the round's arrival buffer.
-struct SampleRef {
-  std::span<const std::byte> bytes;
-  std::uint64_t number = 0;  ///< in the data set
-  bool pad = false;
-  bool starts_shard = false;
-};
-
-/// A rank's slice of one step.
-struct LocalBatch {
-  std::uint64_t epoch = 0;  ///< index in the run
-  std::uint64_t step = 0;   ///< in the epoch
-  std::uint64_t first_slot = 0;
-  std::vector<SampleRef> samples;    ///< in slot order
-  std::shared_ptr<Arrival> arrival;  ///< keeps alive what came from other nodes
-};
-
 struct ExchangeOptions {
-  /// By rank of the job: its rank in this rank's arena, or -1 where it is on another node.
-  std::vector<int> node_rank;
-  std::size_t arrivals = 0;         ///< arrival buffers; 0 where all ranks are on one node
-  std::uint64_t arrival_bytes = 0;  ///< of each
-  std::uint64_t send_bytes = 0;     ///< packed messages under way at once
-  std::uint64_t message_limit = comm::Communicator::max_message;
+  /// By rank of the job: the number of its node.
+  std::vector<std::uint32_t> nodes;
+  Way way = Way::direct;
+  std::uint32_t parts = 1;          ///< of a node that messages are gathered for
+  std::uint64_t send_bytes = 0;     ///< packed and under way at once
+  std::uint64_t message_limit = 0;  ///< bytes of a piece of a message
+  std::uint64_t usual_bytes = 0;    ///< that a round brings: taken ahead of need
   /// Seconds after which a rank whose blocks are not there yet tells the others that it is alive.
   double heartbeat = 1;
   /// Seconds that a rank has to answer when it is asked whether it is still there.
@@ -63,13 +47,14 @@ struct ExchangeOptions {
 /// A round: (1) wait until this rank's blocks of the round's windows are ready, or it has failed;
 /// (2) agree with all ranks: when all are ready, every block that the round needs may be read by
 /// the node's peers; where one is still reading, that is repeated; (3) wait for room; (4) pack and
-/// send other nodes' samples, one message a peer, receive own; (5) hand the batches over. Whatever
-/// fails before (2) fails on all ranks in the same round with the same error. After the last round
-/// they agree once more, when their consumers have ended: so nothing fails unheard.
+/// send other nodes' samples, receive own; (5) hand the batches over. Whatever fails before (2)
+/// fails on all ranks in the same round with the same error. After the last round they agree once
+/// more, when their consumers have ended: so nothing fails unheard.
 class Exchange {
  public:
   /// Keeps references to all of them. `comm` is used by advance() alone.
-  Exchange(const manifest::Manifest& manifest, Schedule& schedule, Arena& arena,
+  /// \param arrivals of this rank's group; nullptr where all ranks are on one node
+  Exchange(const manifest::Manifest& manifest, Schedule& schedule, Arena& arena, Arrivals* arrivals,
            comm::Communicator& comm, Progress& progress, const ExchangeOptions& options);
   ~Exchange();
 
@@ -80,7 +65,7 @@ class Exchange {
   /// Whether what is awaited next is this rank's own (blocks, room), which notifies Progress,
   /// rather than messages, which must be asked for.
   [[nodiscard]] bool waits_for_itself() const noexcept {
-    return state_ != State::status && state_ != State::messages;
+    return state_ != State::status && state_ != State::messages && waiting_since_ == 0;
   }
 
   /// The next batch, if there is one.
@@ -100,18 +85,16 @@ class Exchange {
   void give_up(double seconds) { given_up_after_ = seconds; }
   /// Whether the consumer waits for something: else it is who is awaited.
   void set_consumer_waits(bool waits) { consumer_waits_ = waits; }
-  /// Bytes that came from other nodes.
-  [[nodiscard]] std::uint64_t received_bytes() const noexcept { return received_; }
+  /// Bytes of the messages that came to this rank from other nodes.
+  [[nodiscard]] std::uint64_t received_bytes() const noexcept {
+    return inbound_ ? inbound_->received_bytes() : 0;
+  }
+  [[nodiscard]] Sent sent() const noexcept { return outgoing_.sent(); }
+  /// Whether it was abandoned while something may still write to the arrival buffers.
+  [[nodiscard]] bool arrivals_in_danger() const noexcept { return in_danger_; }
 
  private:
   enum class State { blocks, status, room, messages, end, done };
-  struct Awaited {
-    std::vector<SampleRef*> slots;  // of batches_, in slot order
-    std::span<std::byte> message;   // where it lies, once its header has come
-    std::uint64_t asked = 0;        // bytes of it that are received or being received
-    std::vector<std::unique_ptr<comm::Operation>> operations;
-  };
-
   bool await_blocks();
   bool await_status();
   bool await_room();
@@ -122,9 +105,8 @@ class Exchange {
   void begin_round();
   void end_round();
   void fill_slots();
-  void receive(const comm::Incoming& incoming);
-  void resolve(const Awaited& peer);
-  std::span<std::byte> arrival_room(std::uint64_t bytes);
+  [[nodiscard]] std::uint64_t step_of_run(std::uint64_t epoch, std::uint64_t step) const;
+  [[nodiscard]] bool arrivals_free();
   void finish(const std::optional<Error>& error);
 
   const manifest::Manifest& manifest_;
@@ -133,7 +115,8 @@ class Exchange {
   comm::Communicator& comm_;
   Progress& progress_;
   ExchangeOptions options_;
-  ArrivalPool pool_;
+  Route route_;
+  Arrivals* arrivals_;
 
   void enter(State state);
 
@@ -144,17 +127,16 @@ class Exchange {
   std::shared_ptr<const EpochPlan> plan_;
   Windows windows_;
   Outgoing outgoing_;
+  std::optional<Inbound> inbound_;
   Agreement agreement_;
   RollCall roll_call_;
-  std::shared_ptr<Arrival> arrival_;
   std::vector<LocalBatch> batches_;  // of the round, being built
-  std::map<int, Awaited> awaited_;   // by rank: the peers that send to this one in the round
 
   mutable std::mutex mutex_;  // guards what the consumer sees
   std::deque<LocalBatch> ready_;
   std::optional<Error> error_;
   bool finished_ = false;
-  std::atomic<std::uint64_t> received_ = 0;
+  std::atomic<bool> in_danger_ = false;
   std::atomic<double> given_up_after_ = 0;
   std::atomic<bool> consumer_waits_ = false;
   std::atomic<Clock::rep> waiting_since_ = 0;  // for other ranks; 0: not at all

@@ -18,128 +18,164 @@ std::span<const std::byte> sample_in_arena(const manifest::Manifest& manifest, c
 }
 
 Outgoing::Outgoing(const manifest::Manifest& manifest, Arena& arena, comm::Communicator& comm,
-                   Settings settings)
+                   const Route& route, std::uint64_t ring_bytes, std::uint64_t piece_bytes)
     : manifest_(manifest),
       arena_(arena),
       comm_(comm),
-      settings_(std::move(settings)),
-      remote_(std::any_of(settings_.node_rank.begin(), settings_.node_rank.end(),
-                          [](int rank) { return rank < 0; })) {}
+      route_(route),
+      piece_bytes_(std::min(piece_bytes, std::max(ring_bytes / 2, std::uint64_t{64}))),
+      ring_(route.remote() ? ring_bytes : 0) {}
+
+/// Whether this rank sends the samples of its group for that rank.
+bool Outgoing::is_mine(std::uint32_t to) const {
+  return route_.elsewhere(to) &&
+         route_.sender(route_.own_group(), route_.group(to), route_.part(to)) == route_.rank();
+}
 
 void Outgoing::sort_window(const order::WindowOrder& window) {
   const auto& span = window.span();
-  auto& own = sorted_[span.first_turn];
+  auto& known = sorted_[span.first_turn];
   const auto& steps = plan_->steps;
   for (auto turn = span.first_turn; turn < span.first_turn + span.turns; ++turn) {
-    if (plan_->order.reader(turn) != static_cast<std::uint32_t>(settings_.rank)) continue;
+    if (route_.group(plan_->order.reader(turn)) != route_.own_group()) continue;
     const auto count = manifest_.blocks[plan_->order.block(turn)].count;
     for (std::uint64_t index = 0; index < count; ++index) {
       const auto position = window.position({turn, index});
       if (position >= steps.delivered()) continue;
       const auto step = position / steps.global_batch();
-      if (elsewhere(steps.rank_of_slot(step, position % steps.global_batch()))) {
-        own.push_back({position, turn, index});
+      if (is_mine(steps.rank_of_slot(step, position % steps.global_batch()))) {
+        known.push_back({position, {turn, index}});
       }
     }
   }
-  std::sort(own.begin(), own.end(),
-            [](const Own& a, const Own& b) { return a.position < b.position; });
+  std::sort(known.begin(), known.end(),
+            [](const Known& a, const Known& b) { return a.position < b.position; });
 }
 
 void Outgoing::begin(std::uint64_t number, const Round& round,
                      const std::shared_ptr<const EpochPlan>& plan, Windows& windows) {
-  if (!remote_) return;
+  if (!route_.remote()) return;
   if (plan != plan_) sorted_.clear();
   plan_ = plan;
   number_ = number;
   const auto& steps = plan->steps;
   const auto first = round.first_step * steps.global_batch();
   const auto last = std::min(round.last_step * steps.global_batch(), steps.delivered());
-  std::map<int, std::vector<order::Place>> by_peer;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::vector<Parcel>> lanes;
+  const auto add = [&](std::uint32_t to, const order::Place& place) {
+    lanes[{route_.group(to), route_.part(to)}].push_back({to, place});
+  };
 
   for (auto position = first; position < last;) {
     const auto& window = windows.at_position(position);
     const auto& span = window.span();
     sorted_.erase(sorted_.begin(), sorted_.lower_bound(span.first_turn));
     if (!sorted_.contains(span.first_turn)) sort_window(window);
-    const auto& own = sorted_[span.first_turn];
+    const auto& known = sorted_[span.first_turn];
     const auto end = std::min(last, span.first_position + span.samples);
-    auto at = std::lower_bound(own.begin(), own.end(), position,
-                               [](const Own& a, std::uint64_t p) { return a.position < p; });
-    for (; at != own.end() && at->position < end; ++at) {
+    auto at = std::lower_bound(known.begin(), known.end(), position,
+                               [](const Known& a, std::uint64_t p) { return a.position < p; });
+    for (; at != known.end() && at->position < end; ++at) {
       const auto step = at->position / steps.global_batch();
-      const auto to = steps.rank_of_slot(step, at->position % steps.global_batch());
-      by_peer[static_cast<int>(to)].push_back({at->turn, at->index});
+      add(steps.rank_of_slot(step, at->position % steps.global_batch()), at->place);
     }
     position = end;
   }
-  // Pads repeat samples of the last step; their slots follow all others.
+  // Pads repeat samples of the last step; a rank's follow its other slots.
   const auto step = round.last_step - 1;
   for (auto slot = last - step * steps.global_batch(); slot < steps.slots(step); ++slot) {
     const auto to = steps.rank_of_slot(step, slot);
-    if (!elsewhere(to)) continue;
+    if (!is_mine(to)) continue;
     const auto position = steps.position(step, slot);
     const auto place = windows.at_position(position).place(position);
-    if (plan->order.reader(place.turn) != static_cast<std::uint32_t>(settings_.rank)) continue;
-    by_peer[static_cast<int>(to)].push_back(place);
+    if (route_.group(plan->order.reader(place.turn)) == route_.own_group()) add(to, place);
   }
-  for (auto& [to, samples] : by_peer) queue_.push_back({to, std::move(samples)});
+  for (auto& [lane, parcels] : lanes) {
+    const auto [group, part] = lane;
+    std::stable_sort(parcels.begin(), parcels.end(),
+                     [](const Parcel& a, const Parcel& b) { return a.to < b.to; });
+    auto& message = queue_.emplace_back();
+    message.receiver = static_cast<int>(route_.receiver(route_.own_group(), group, part));
+    message.group = group;
+    message.part = part;
+    message.parcels = std::move(parcels);
+  }
+  // Every group begins with the one after it, so that they do not all send to the same.
+  std::rotate(queue_.begin(),
+              std::find_if(queue_.begin(), queue_.end(),
+                           [&](const auto& m) { return m.group > route_.own_group(); }),
+              queue_.end());
 }
 
 bool Outgoing::pump(int tag) {
-  bool moved = false;
-  while (!under_way_.empty()) {
-    auto& operations = under_way_.front().operations;
-    std::erase_if(operations, [](const auto& operation) { return operation->done(); });
-    if (!operations.empty()) break;
-    bytes_under_way_ -= under_way_.front().bytes.size();
-    under_way_.pop_front();
+  bool moved = ring_.collect();
+  // A piece's worth at a time: what comes in must be seen to as well.
+  for (std::uint64_t packed = 0; !queue_.empty() && packed < piece_bytes_;) {
+    auto& message = queue_.front();
+    if (message.pieces.empty()) start(message);
+    const auto left = message.left;
+    if (!send_some(message, tag)) break;
+    packed += left - message.left;
     moved = true;
-  }
-  while (!queue_.empty() && (under_way_.empty() || bytes_under_way_ < settings_.send_bytes)) {
-    send(queue_.front(), tag);
+    // In turn, so that every link is in use.
+    if (message.left > 0) queue_.push_back(std::move(message));
     queue_.pop_front();
-    moved = true;
   }
   return moved;
 }
 
 void Outgoing::abandon() {
   queue_.clear();
-  static_cast<void>(new std::deque<Sent>(std::move(under_way_)));
-  under_way_.clear();
+  ring_.abandon();
 }
 
-void Outgoing::send(const Message& message, int tag) {
-  MessageHeader header{number_, message.samples.size(),
-                       sizeof(MessageHeader) + message.samples.size() * sizeof(std::uint64_t)};
-  std::vector<std::span<const std::byte>> parts;
-  parts.reserve(message.samples.size());
-  for (const auto& place : message.samples) {
-    parts.push_back(sample_in_arena(manifest_, arena_, *plan_, settings_.own_node_rank, place));
-    header.bytes += parts.back().size();
+void Outgoing::start(Message& message) {
+  const auto receivers = route_.receivers(message.group, message.part);
+  MessageHeader header{number_, receivers.size(), message.parcels.size(), 0};
+  constexpr auto words = sizeof(header) / sizeof(std::uint64_t);
+  auto& head = message.head;
+  head.resize(words + 2 * receivers.size());
+  message.pieces.emplace_back();  // the head
+  std::size_t section = 0;
+  for (const auto& [to, place] : message.parcels) {
+    const auto reader = plan_->order.reader(place.turn);
+    const auto sample = sample_in_arena(manifest_, arena_, *plan_, route_.node_rank(reader), place);
+    while (receivers[section] != to) ++section;
+    head[words + 2 * section] += 1;
+    head[words + 2 * section + 1] += sample.size();
+    head.push_back(sample.size());
+    header.bytes += sample.size();
+    if (!sample.empty()) message.pieces.push_back(sample);
   }
-  auto& sent = under_way_.emplace_back();
-  sent.bytes.reserve(header.bytes);
-  const auto append = [&](const void* from, std::size_t bytes) {
-    const auto* at = static_cast<const std::byte*>(from);
-    sent.bytes.insert(sent.bytes.end(), at, at + bytes);
-  };
-  append(&header, sizeof(header));
-  for (const auto part : parts) {
-    const std::uint64_t size = part.size();
-    append(&size, sizeof(size));
-  }
-  for (const auto part : parts) append(part.data(), part.size());
-  bytes_under_way_ += sent.bytes.size();
-  // A message that must be cut sends its header alone first: it tells how much room the rest needs.
-  std::span<const std::byte> rest(sent.bytes);
-  auto length = rest.size() <= settings_.message_limit ? rest.size() : sizeof(MessageHeader);
+  header.bytes += head.size() * sizeof(std::uint64_t);
+  std::memcpy(head.data(), &header, sizeof(header));
+  message.pieces[0] = std::as_bytes(std::span(head));
+  message.left = header.bytes;
+  message.parcels = {};
+  messages_ += 1;
+  bytes_ += header.bytes;
+  largest_ = std::max(largest_.load(), header.bytes);
+}
+
+bool Outgoing::send_some(Message& message, int tag) {
+  // What is cut sends its header alone first: it tells how much room the rest needs.
+  const bool whole = message.left <= piece_bytes_;
+  const bool first = message.left == message.head[3];
+  const auto bytes = first && !whole ? sizeof(MessageHeader) : std::min(message.left, piece_bytes_);
+  const auto room = ring_.take(bytes);
+  if (room.empty()) return false;
+  auto rest = room;
   while (!rest.empty()) {
-    sent.operations.push_back(comm_.start_send(rest.first(length), message.to, tag));
-    rest = rest.subspan(length);
-    length = std::min<std::uint64_t>(settings_.message_limit, rest.size());
+    auto& from = message.pieces[message.piece];
+    const auto part = from.first(std::min(from.size(), rest.size()));
+    std::memcpy(rest.data(), part.data(), part.size());
+    rest = rest.subspan(part.size());
+    from = from.subspan(part.size());
+    if (from.empty()) ++message.piece;
   }
+  ring_.sent(comm_.start_send(room, message.receiver, tag));
+  message.left -= bytes;
+  return true;
 }
 
 }  // namespace faro::exchange

@@ -1,6 +1,7 @@
-// The samples that this rank has read and other nodes' ranks are to get, round by round.
+// The samples that this rank sends to other nodes' ranks, round by round.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -10,31 +11,30 @@
 
 #include "comm/comm.hpp"
 #include "exchange/arena.hpp"
+#include "exchange/message.hpp"
+#include "exchange/route.hpp"
 #include "exchange/schedule.hpp"
+#include "exchange/send_ring.hpp"
 #include "exchange/windows.hpp"
 
 namespace faro::exchange {
 
-/// What every message between nodes starts with; the samples' sizes (8 bytes each) and their bytes
-/// follow, in slot order. Longer ones than the limit are cut into several, in order.
-struct MessageHeader {
-  std::uint64_t round = 0;
-  std::uint64_t samples = 0;
-  std::uint64_t bytes = 0;  ///< of the whole message, header included
+/// What was sent to other nodes.
+struct Sent {
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t largest = 0;  ///< bytes of a message
 };
 
-/// Packs and sends one message for each peer of another node and round.
+/// Packs and sends the messages of this rank's lanes, straight from the node's arena. A long one
+/// goes in pieces: the first are on their way while the next are packed, and what is under way
+/// never takes more than the ring.
 class Outgoing {
  public:
-  struct Settings {
-    int rank = 0;
-    int own_node_rank = 0;
-    std::vector<int> node_rank;  ///< by rank: -1 where it is on another node
-    std::uint64_t send_bytes = 0;
-    std::uint64_t message_limit = 0;
-  };
+  /// Keeps references to all of them. \param ring_bytes of what is under way, at least 64
+  /// \param piece_bytes of a piece at most; never more than half a ring
   Outgoing(const manifest::Manifest& manifest, Arena& arena, comm::Communicator& comm,
-           Settings settings);
+           const Route& route, std::uint64_t ring_bytes, std::uint64_t piece_bytes);
 
   /// Gathers what the round sends. The windows are those of the round's plan.
   void begin(std::uint64_t number, const Round& round, const std::shared_ptr<const EpochPlan>& plan,
@@ -43,38 +43,49 @@ class Outgoing {
   bool pump(int tag);
   /// Lets go of what is under way, with its memory.
   void abandon();
-  [[nodiscard]] bool done() const noexcept { return queue_.empty() && under_way_.empty(); }
+  [[nodiscard]] bool done() const noexcept { return queue_.empty() && ring_.idle(); }
+  [[nodiscard]] Sent sent() const noexcept { return {messages_, bytes_, largest_}; }
+  /// Takes the first bytes of its memory from the system, ahead of need.
+  void prepare(std::uint64_t bytes) { ring_.prepare(bytes); }
 
  private:
-  struct Own {  // a sample of this rank's blocks that another node gets
+  struct Parcel {  // a sample for a rank of another node
+    std::uint32_t to;
+    order::Place place;
+  };
+  struct Known {  // the same, by position in its window
     std::uint64_t position;
-    std::uint64_t turn;
-    std::uint64_t index;
+    order::Place place;
   };
   struct Message {
-    int to = 0;
-    std::vector<order::Place> samples;
-  };
-  struct Sent {
-    std::vector<std::byte> bytes;
-    std::vector<std::unique_ptr<comm::Operation>> operations;
+    int receiver = 0;
+    std::uint32_t group = 0;
+    std::uint32_t part = 0;
+    std::vector<Parcel> parcels;
+    // Once it is begun: what it is made of, and how far that is sent.
+    std::vector<std::uint64_t> head;
+    std::vector<std::span<const std::byte>> pieces;
+    std::size_t piece = 0;
+    std::uint64_t left = 0;
   };
   void sort_window(const order::WindowOrder& window);
-  [[nodiscard]] bool elsewhere(std::uint32_t rank) const { return settings_.node_rank[rank] < 0; }
-  [[nodiscard]] std::span<const std::byte> sample(const order::Place& place) const;
-  void send(const Message& message, int tag);
+  [[nodiscard]] bool is_mine(std::uint32_t to) const;
+  void start(Message& message);
+  bool send_some(Message& message, int tag);
 
   const manifest::Manifest& manifest_;
   Arena& arena_;
   comm::Communicator& comm_;
-  Settings settings_;
-  bool remote_;  // whether any rank is on another node
+  const Route& route_;
+  std::uint64_t piece_bytes_;
+  SendRing ring_;
   std::uint64_t number_ = 0;
   std::shared_ptr<const EpochPlan> plan_;
-  std::map<std::uint64_t, std::vector<Own>> sorted_;  // by window, by position
+  std::map<std::uint64_t, std::vector<Known>> sorted_;  // by window, by position
   std::deque<Message> queue_;
-  std::deque<Sent> under_way_;
-  std::uint64_t bytes_under_way_ = 0;
+  std::atomic<std::uint64_t> messages_ = 0;
+  std::atomic<std::uint64_t> bytes_ = 0;
+  std::atomic<std::uint64_t> largest_ = 0;
 };
 
 /// A sample in the arena.

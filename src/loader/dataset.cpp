@@ -112,8 +112,12 @@ Machine inspect_machine(const Config& config, comm::Communicator& comm, comm::Co
   machine.shared = least[1];
   machine.smallest_node = static_cast<std::uint32_t>(least[2]);
   auto largest = static_cast<std::uint64_t>(node.size());
+  auto smallest = largest;
   comm.all_reduce(std::span(&largest, 1), comm::Op::max);
+  comm.all_reduce(std::span(&smallest, 1), comm::Op::min);
   machine.largest_node = static_cast<std::uint32_t>(largest);
+  machine.smallest_group = static_cast<std::uint32_t>(smallest);
+  machine.own_group = static_cast<std::uint32_t>(node.size());
   return machine;
 }
 

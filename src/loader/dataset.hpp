@@ -2,11 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "comm/comm.hpp"
 #include "faro/loader.hpp"
 #include "format/format.hpp"
+#include "loader/machine.hpp"
+#include "loader/remote.hpp"
 #include "manifest/manifest.hpp"
 #include "store/store.hpp"
 
@@ -30,22 +33,11 @@ struct Dataset {
 [[nodiscard]] Dataset open_dataset(const Config& config, comm::Communicator& comm,
                                    const Loader::Log& log);
 
-/// How many ranks share memory, as far as the plan needs to know.
-struct Machine {
-  std::uint32_t ranks = 1;
-  std::uint32_t largest_node = 1;     ///< most ranks on one node
-  std::uint64_t budget = UINT64_MAX;  ///< bytes of a rank
-  std::uint32_t smallest_node = 1;    ///< fewest ranks of one, however node_ranks divides it
-  std::uint64_t shared = UINT64_MAX;  ///< of them in the node's shared memory, for its arena
-};
-
 /// What a run needs beyond the public plan.
 struct RunPlan {
   Plan plan;
-  std::uint64_t capacity = 0;  ///< of a rank's arena
-  std::uint64_t arrivals = 0;
-  std::uint64_t arrival_buffer = 0;
-  std::uint64_t send_buffer = 0;
+  std::uint64_t capacity = 0;    ///< of a rank's arena
+  std::optional<Remote> remote;  ///< nothing where all ranks are on one node
 };
 
 /// The plan; the same on all ranks that give the same values. Never throws for the budget.

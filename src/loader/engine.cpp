@@ -32,20 +32,15 @@ class Waiting {
   exchange::Exchange& exchange_;
 };
 
-/// By rank of the job: its rank in this rank's node, -1 elsewhere.
-std::vector<int> map_nodes(comm::Communicator& world, comm::Communicator& node) {
-  // A node is told by its first rank's number in the job.
+/// By rank of the job: its node, told by the number in the job of the node's first rank.
+std::vector<std::uint32_t> map_nodes(comm::Communicator& world, comm::Communicator& node) {
   std::array<std::uint64_t, 1> first{static_cast<std::uint64_t>(world.rank())};
   node.all_reduce(first, comm::Op::min);
-  const std::array<std::int64_t, 2> mine{static_cast<std::int64_t>(first[0]), node.rank()};
+  const std::array<std::uint32_t, 1> mine{static_cast<std::uint32_t>(first[0])};
   const auto bytes = world.all_gather(std::as_bytes(std::span(mine)));
-  std::vector<int> ranks(static_cast<std::size_t>(world.size()), -1);
-  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-    std::array<std::int64_t, 2> theirs{};
-    std::memcpy(theirs.data(), bytes.data() + rank * sizeof(theirs), sizeof(theirs));
-    if (theirs[0] == mine[0]) ranks[rank] = static_cast<int>(theirs[1]);
-  }
-  return ranks;
+  std::vector<std::uint32_t> nodes(static_cast<std::size_t>(world.size()));
+  std::memcpy(nodes.data(), bytes.data(), bytes.size());
+  return nodes;
 }
 
 exchange::ScheduleOptions schedule_options(const Config& config, const RunPlan& run) {
@@ -78,7 +73,9 @@ std::unique_ptr<fetch::BlockCache> open_cache(const Config& config, const Datase
   if (config.cache == "none" || (config.cache == "memory" && schedule.resident)) return nullptr;
   const auto node = world.split_by_node(0);  // node_ranks may divide it, the cache it does not
   std::vector<bool> here;
-  for (const int rank : map_nodes(world, *node)) here.push_back(rank >= 0);
+  const auto nodes = map_nodes(world, *node);
+  for (const auto other : nodes)
+    here.push_back(other == nodes[static_cast<std::size_t>(world.rank())]);
   std::unique_ptr<fetch::BlockCache> cache;
   std::optional<Error> error;
   try {
@@ -112,16 +109,21 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
       log_(world.rank() == 0 ? std::move(log) : nullptr),
       rounds_(world.duplicate()),
       proofs_(world.duplicate()),
-      node_rank_(map_nodes(world, node)),
+      nodes_(map_nodes(world, node)),
       schedule_(dataset.manifest, schedule_options(config, run)),
       arena_(take_arena(world, node, run.capacity)),
       leases_(std::make_shared<Leases>(arena_, progress_)),
       threaded_(world.concurrent()) {
   exchange::ExchangeOptions options;
-  options.node_rank = node_rank_;
-  options.arrivals = run.arrivals;
-  options.arrival_bytes = run.arrival_buffer;
-  options.send_bytes = run.send_buffer;
+  options.nodes = nodes_;
+  if (run.remote) {
+    options.way = run.remote->way;
+    options.parts = run.remote->parts;
+    options.send_bytes = run.remote->send_bytes;
+    options.message_limit = run.remote->piece_bytes;
+    options.usual_bytes = run.remote->usual_bytes;
+    take_arrivals(*run.remote, world);
+  }
   options.heartbeat = std::min(1.0, config.peer_timeout / 4);
   options.grace = std::clamp(config.peer_timeout / 4, 1.0, 5.0);
   auto store = store::options_of(config);
@@ -131,7 +133,8 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
   if (log_) store.notice = [this](const std::string& line) { notices_.leave(line); };
   comm::together(world, [&] {
     if (config.verify) proof_.emplace(dataset.manifest, run.plan.resident);
-    exchange_ = std::make_unique<exchange::Exchange>(dataset.manifest, schedule_, arena_, *rounds_,
+    exchange_ = std::make_unique<exchange::Exchange>(dataset.manifest, schedule_, arena_,
+                                                     arrivals_ ? &*arrivals_ : nullptr, *rounds_,
                                                      progress_, options);
   });
   cache_ = open_cache(config, dataset, schedule_.options(), world);
@@ -143,6 +146,16 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
                                        proof());
   });
   if (threaded_) thread_ = Thread("exchange", [this] { drive(); });
+}
+
+void Engine::take_arrivals(const Remote& remote, comm::Communicator& world) {
+  const bool shared = remote.way == exchange::Way::gathered && node_.size() > 1;
+  comm::together(world, [&] {
+    arrivals_.emplace(remote.arrivals, shared ? &node_ : nullptr);
+    // What most rounds use; the rest comes where one needs it.
+    const auto usual = remote.usual_bytes / 8 * 9;
+    arrivals_->prepare(usual * (shared ? static_cast<std::uint64_t>(node_.size()) : 1));
+  });
 }
 
 Engine::~Engine() {
@@ -161,14 +174,21 @@ Engine::~Engine() {
   bool together = true;
   try {
     // The arena is freed by all of the node's ranks at once: meet them, but not for ever.
-    auto meeting = std::make_unique<std::vector<std::uint64_t>>(1);
+    // Nor is it freed at all where messages may still come to what is part of it.
+    auto meeting =
+        std::make_unique<std::vector<std::uint64_t>>(1, exchange_->arrivals_in_danger() ? 1 : 0);
     auto operation = node_.start_all_reduce(*meeting, comm::Op::max);
-    static_cast<void>(meeting.release());
+    auto* result = meeting.release();  // MPI may write to it for ever
     await(std::move(operation), false);
+    together = (*result)[0] == 0;
+    delete result;
   } catch (...) {  // nobody is left to tell
     together = false;
   }
-  if (!together) arena_.abandon();
+  if (!together) {
+    arena_.abandon();
+    if (arrivals_) arrivals_->abandon();
+  }
   leases_->close();
 }
 
@@ -321,10 +341,16 @@ void Engine::count_left_out(std::uint64_t epoch) {
   }
 }
 
-std::uint64_t Engine::neighbours_resident() const {
+std::uint64_t Engine::shared_resident() const {
   if (node_.size() == 1) return 0;
-  const auto all = telemetry::resident_in(arena_.segments());
-  return all - std::min(all, arena_.populated());
+  auto memory = std::vector(arena_.segments().begin(), arena_.segments().end());
+  if (arrivals_ && arrivals_->shared()) memory.push_back(arrivals_->memory());
+  return telemetry::resident_in(memory);
+}
+
+std::uint64_t Engine::shared_share() const {
+  if (node_.size() == 1) return 0;
+  return arena_.populated() + (arrivals_ && arrivals_->shared() ? arrivals_->peak_share() : 0);
 }
 
 }  // namespace faro::loader

@@ -50,10 +50,14 @@ class Engine {
   /// nullptr where there is none.
   [[nodiscard]] fetch::BlockCache* cache() const { return cache_.get(); }
   [[nodiscard]] std::uint64_t received_bytes() const { return exchange_->received_bytes(); }
-  /// Bytes that this process has mapped of its neighbours' segments.
-  [[nodiscard]] std::uint64_t neighbours_resident() const;
+  [[nodiscard]] exchange::Sent sent() const { return exchange_->sent(); }
+  /// Bytes that this process has mapped of memory that the node's ranks share.
+  [[nodiscard]] std::uint64_t shared_resident() const;
+  /// Bytes of it that count as this rank's: its own segment of the arena, its share of the rest.
+  [[nodiscard]] std::uint64_t shared_share() const;
 
  private:
+  void take_arrivals(const Remote& remote, comm::Communicator& world);
   void drive();
   /// Drives the exchange; what goes wrong in it ends it.
   bool step() noexcept;
@@ -74,9 +78,10 @@ class Engine {
   Mailbox notices_;                             // from the feeder's thread
   std::unique_ptr<comm::Communicator> rounds_;  // the exchange's own
   std::unique_ptr<comm::Communicator> proofs_;  // the consumer's
-  std::vector<int> node_rank_;
+  std::vector<std::uint32_t> nodes_;            // by rank of the job: the number of its node
   exchange::Schedule schedule_;
   exchange::Arena arena_;
+  std::optional<exchange::Arrivals> arrivals_;  // nothing where all ranks are on one node
   exchange::Progress progress_;
   std::shared_ptr<Leases> leases_;
   std::optional<Proof> proof_;

@@ -101,6 +101,10 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
     return inside(facts, checked_mul(steps + config.leases - 1 + ends(), config.global_batch));
   };
   while (!plan.resident && steps > 1 && in_use() > whole / 4) steps /= 2;
+  // By its bytes, not its samples: where the largest are far above the mean, a round of fewer steps
+  // bounds what comes from other nodes at once.
+  const auto most = 4 * std::max(round_target, manifest.sizes.largest(facts.local));
+  while (steps > 1 && manifest.sizes.largest(checked_mul(facts.local, steps)) > most) steps /= 2;
   plan.steps_per_round = steps;
 
   if (plan.resident) {
@@ -116,25 +120,17 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   }
   plan.arena_bytes = run.capacity + page;
 
-  const auto local_samples = checked_mul(facts.local, steps);
+  plan.shared_peak_bytes = plan.arena_bytes;
   if (facts.remote) {
-    auto payload = manifest.sizes.largest(local_samples);
-    const order::Steps all(manifest.samples, config.global_batch, facts.machine.ranks, config.end);
-    const auto real = all.delivered() % config.global_batch;
-    if (config.end == EndPolicy::pad && real > 0) {
-      // Pads repeat the last step's samples: each of a rank's slots may hold one of the largest.
-      const auto times = (config.global_batch + real - 1) / real;
-      payload += checked_mul(times, manifest.sizes.largest((facts.local + times - 1) / times));
-    }
-    const auto peers = std::min(ranks, local_samples);
-    run.arrivals = config.leases + 1;
-    run.arrival_buffer = align_up(payload + local_samples * sizeof(std::uint64_t) +
-                                      peers * (sizeof(exchange::MessageHeader) + 16),
-                                  page);
-    run.send_buffer = std::max(run.arrival_buffer, std::uint64_t{4} << 20);
+    run.remote = plan_remote(manifest, config, facts.machine, steps);
     const double index = (facts.density - 1) / facts.density;  // share of the arena that is extents
     const auto own_samples = scaled(run.capacity, index) / sizeof(format::Extent);
-    plan.arrival_bytes = run.arrivals * run.arrival_buffer + 2 * run.send_buffer + own_samples * 24;
+    const auto bytes = bytes_of(*run.remote, manifest, config, facts.machine, steps, own_samples);
+    plan.arrival_bytes = bytes.shared + bytes.private_;
+    plan.shared_peak_bytes += bytes.shared;
+    plan.exchange = run.remote->way == exchange::Way::gathered ? "gathered" : "direct";
+    plan.message_bytes = static_cast<std::uint64_t>(run.remote->message_bytes);
+    plan.direct_message_bytes = static_cast<std::uint64_t>(run.remote->direct_bytes);
   }
 
   const auto blocks = manifest.blocks.size();
@@ -165,7 +161,7 @@ std::uint64_t automatic_window(const Facts& facts) {
   const auto fits = [&](std::uint64_t window) {
     const auto plan = with_window(facts, window).plan;
     return plan.planned_peak_bytes <= facts.machine.budget &&
-           plan.arena_bytes <= facts.machine.shared;
+           plan.shared_peak_bytes <= facts.machine.shared;
   };
   if (fits(total)) return total;
   std::uint64_t low = facts.manifest.largest_block;  // windows below hold one block all the same
@@ -217,12 +213,12 @@ RunPlan make_plan(const manifest::Manifest& manifest, const Config& config,
 }
 
 void check_budget(const Plan& plan, const Config& config) {
-  check(plan.arena_bytes <= plan.shared_bytes, ErrorCode::memory,
+  check(plan.shared_peak_bytes <= plan.shared_bytes, ErrorCode::memory,
         "the arena needs {} of shared memory a rank, and this node's {} has {} for each of its "
         "ranks: "
         "enlarge it, or lower --window or --memory",
-        human_bytes(static_cast<double>(plan.arena_bytes)), exchange::shared_space().directory,
-        human_bytes(static_cast<double>(plan.shared_bytes)));
+        human_bytes(static_cast<double>(plan.shared_peak_bytes)),
+        exchange::shared_space().directory, human_bytes(static_cast<double>(plan.shared_bytes)));
   if (plan.planned_peak_bytes <= plan.budget_bytes) return;
   const auto text = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
   std::string advice =

@@ -17,7 +17,7 @@ double seconds_since(Clock::time_point start) {
 /// What all ranks must agree on, as the order and the plan follow from it: a seed taken from each
 /// rank's clock would give every rank another epoch.
 void check_same_settings(const Config& c, comm::Communicator& world) {
-  const std::array<std::pair<const char*, std::uint64_t>, 18> values{{
+  const std::array<std::pair<const char*, std::uint64_t>, 19> values{{
       {"seed", c.seed},
       {"first_epoch", c.first_epoch},
       {"epochs", c.epochs},
@@ -27,6 +27,9 @@ void check_same_settings(const Config& c, comm::Communicator& world) {
       {"window", c.window.bytes},
       {"leases", c.leases},
       {"node_ranks", c.node_ranks},
+      {"exchange", c.exchange == "auto"     ? 0U
+                   : c.exchange == "direct" ? 1U
+                                            : 2U},
       {"verify", c.verify ? 1U : 0U},
       {"request_size", c.request_size},
       {"max_requests", c.max_requests},
@@ -168,9 +171,13 @@ LoaderStats Session::stats() const {
   stats.peak_requests = counters.peak_requests;
   stats.wasted_bytes = counters.wasted_bytes;
   stats.remote_bytes = engine_->received_bytes();
+  const auto sent = engine_->sent();
+  stats.messages = sent.messages;
+  stats.message_bytes = sent.bytes;
+  stats.largest_message_bytes = sent.largest;
   stats.peak_mapped_bytes = telemetry::peak_resident();
-  stats.peak_rss_bytes =
-      stats.peak_mapped_bytes - std::min(stats.peak_mapped_bytes, engine_->neighbours_resident());
+  stats.peak_rss_bytes = stats.peak_mapped_bytes + engine_->shared_share() -
+                         std::min(stats.peak_mapped_bytes, engine_->shared_resident());
   stats.cache_hits = counters.cache_hits;
   stats.cache_bytes = counters.cache_bytes;
   if (const auto* cache = engine_->cache()) {

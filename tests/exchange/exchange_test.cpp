@@ -46,12 +46,14 @@ struct Case {
   EndPolicy end;
   int node_ranks;
   std::uint64_t message_limit;
+  Way way = Way::direct;
+  std::uint32_t parts = 1;
 };
 
 class ExchangeCase : public testing::TestWithParam<Case> {};
 
 TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
-  const auto [window, batch, end, node_ranks, limit] = GetParam();
+  const auto [window, batch, end, node_ranks, limit, way, parts] = GetParam();
   const auto world = comm::from_mpi(MPI_COMM_WORLD);
   const auto node = world->split_by_node(node_ranks);
   const auto manifest = make_manifest(60);
@@ -63,15 +65,14 @@ TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
 
   ExchangeOptions options;
   for (std::uint32_t r = 0; r < ranks; ++r) {
-    const int group = node_ranks == 0 ? world->size() : node_ranks;
-    const bool same = static_cast<int>(r) / group == world->rank() / group;
-    options.node_rank.push_back(same ? static_cast<int>(r) % group : -1);
+    options.nodes.push_back(node_ranks == 0 ? 0 : r / static_cast<std::uint32_t>(node_ranks));
   }
-  options.arrivals = 8;
-  options.arrival_bytes = 4U << 20;
+  options.way = way;
+  options.parts = parts;
   options.send_bytes = 1024;  // so small that messages wait for each other
   options.message_limit = limit;
-  Exchange exchange(manifest, schedule, arena, *world, progress, options);
+  Arrivals arrivals({2, 4U << 20, ranks * parts}, way == Way::gathered ? node.get() : nullptr);
+  Exchange exchange(manifest, schedule, arena, &arrivals, *world, progress, options);
 
   for (std::uint64_t e = 0; e < 2; ++e) {
     const auto plan = schedule.epoch(e);
@@ -118,6 +119,7 @@ TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
         }
         if (!sample.pad) ++times[got->epoch * manifest.samples + number];
       }
+      arena.publish_released(got->epoch * schedule.steps_per_epoch() + got->step + 1);
     }
   }
   EXPECT_FALSE(exchange.error());
@@ -132,15 +134,20 @@ TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
   world->barrier();
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, ExchangeCase,
-                         testing::Values(Case{UINT64_MAX, 32, EndPolicy::drop, 0, 1U << 30},
-                                         Case{20'000, 50, EndPolicy::pad, 0, 1U << 30},
-                                         Case{20'000, 50, EndPolicy::pad, 1, 1U << 30},
-                                         Case{1, 64, EndPolicy::partial, 1, 1U << 30},
-                                         Case{100'000, 7, EndPolicy::pad, 2, 1U << 30},
-                                         Case{UINT64_MAX, 100, EndPolicy::pad, 1,
-                                              100},  // messages cut into pieces
-                                         Case{50'000, 1, EndPolicy::drop, 1, 64}));
+INSTANTIATE_TEST_SUITE_P(
+    Ways, ExchangeCase,
+    testing::Values(Case{UINT64_MAX, 32, EndPolicy::drop, 0, 1U << 30},
+                    Case{20'000, 50, EndPolicy::pad, 0, 1U << 30},
+                    Case{20'000, 50, EndPolicy::pad, 1, 1U << 30},
+                    Case{1, 64, EndPolicy::partial, 1, 1U << 30},
+                    Case{100'000, 7, EndPolicy::pad, 2, 1U << 30},
+                    Case{UINT64_MAX, 100, EndPolicy::pad, 1, 100},  // messages cut into pieces
+                    Case{50'000, 1, EndPolicy::drop, 1, 64},
+                    Case{20'000, 50, EndPolicy::pad, 2, 1U << 30, Way::gathered},
+                    Case{1, 64, EndPolicy::partial, 1, 1U << 30, Way::gathered},
+                    Case{100'000, 7, EndPolicy::pad, 2, 100, Way::gathered, 2},
+                    Case{UINT64_MAX, 100, EndPolicy::drop, 3, 200, Way::gathered, 3},
+                    Case{50'000, 1, EndPolicy::drop, 2, 64, Way::gathered}));
 
 TEST(Footprint, HoldsTheBlockAndItsIndex) {
   manifest::Block block;

@@ -52,7 +52,8 @@ void run(std::uint64_t seed) {
   config.end = std::array{EndPolicy::drop, EndPolicy::pad, EndPolicy::partial}[random() % 3];
   config.global_batch = 1 + random() % (config.end == EndPolicy::drop ? 8 : 100);
   config.leases = 1 + random() % 4;
-  config.node_ranks = random() % 3;
+  config.node_ranks = random() % (static_cast<std::uint64_t>(data.world->size()) + 1);
+  config.exchange = std::array{"auto", "direct", "gathered"}[random() % 3];
   config.verify = random() % 2 == 0;
   std::uint64_t delivered = 0;
   {
