@@ -8,6 +8,15 @@
 
 namespace faro::exchange {
 
+Inbound::Inbound(const Route& route, Arrivals& arrivals, comm::Communicator& comm)
+    : route_(route), arrivals_(arrivals), comm_(comm) {
+  for (std::uint32_t from = 0; from < route.groups(); ++from) {
+    if (route.elsewhere(route.members(from)[0]) && route.received_part(from) < route.parts()) {
+      led_.push_back(from);
+    }
+  }
+}
+
 void Inbound::begin(std::uint64_t round) {
   round_ = round;
   came_.clear();
@@ -40,10 +49,8 @@ bool Inbound::pump(int tag) {
 
 // Which of this rank's lanes carry something in the round follows from what its group needs.
 void Inbound::know_outstanding() {
-  for (std::uint32_t from = 0; from < route_.groups(); ++from) {
-    if (!route_.elsewhere(route_.members(from)[0])) continue;
+  for (const auto from : led_) {
     const auto part = route_.received_part(from);
-    if (part == route_.parts()) continue;
     const bool wanted = arrivals_.wanted(round_, lane(from, part));
     const bool came = came_.contains(from);
     check(wanted || (!came && !receiving_.contains(from)), ErrorCode::internal,

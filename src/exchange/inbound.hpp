@@ -21,8 +21,7 @@ namespace faro::exchange {
 class Inbound {
  public:
   /// Keeps references to all of them.
-  Inbound(const Route& route, Arrivals& arrivals, comm::Communicator& comm)
-      : route_(route), arrivals_(arrivals), comm_(comm) {}
+  Inbound(const Route& route, Arrivals& arrivals, comm::Communicator& comm);
 
   /// A round begins: its buffer is free.
   void begin(std::uint64_t round);
@@ -59,6 +58,7 @@ class Inbound {
   const Route& route_;
   Arrivals& arrivals_;
   comm::Communicator& comm_;
+  std::vector<std::uint32_t> led_;  // groups from which this rank receives
   std::uint64_t round_ = 0;
   std::map<std::uint32_t, std::vector<SampleRef*>> slots_;  // by the group they come from
   // The messages that this rank receives, by the group they come from.

@@ -12,8 +12,14 @@ namespace faro::loader {
 namespace {
 
 constexpr std::uint64_t page = 4096;
-constexpr std::uint64_t round_target = 1U << 20;  // bytes of a rank's share of a round
-constexpr std::uint64_t most_steps_per_round = 16;
+// A rank's share of a round: enough that agreeing on it costs little beside it. What comes from
+// other nodes comes in messages to each peer, and these want to be long.
+struct RoundTarget {
+  std::uint64_t bytes;
+  std::uint64_t steps;  // at most
+};
+constexpr RoundTarget within_node{std::uint64_t{1} << 20, 16};
+constexpr RoundTarget between_nodes{std::uint64_t{8} << 20, 64};
 // Memory of one descriptor on its way from the order to the consumer: its reference, the public
 // view, two fields and their owner.
 constexpr std::uint64_t descriptor_bytes = 256;
@@ -91,8 +97,9 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   // A round: as many steps as make a message worth sending, but no more windows at once for it.
   const auto mean =
       std::max<std::uint64_t>(manifest.bytes / std::max<std::uint64_t>(manifest.samples, 1), 1);
-  auto steps = std::clamp<std::uint64_t>(round_target / checked_mul(mean, facts.local), 1,
-                                         most_steps_per_round);
+  const auto target = facts.remote ? between_nodes : within_node;
+  auto steps =
+      std::clamp<std::uint64_t>(target.bytes / checked_mul(mean, facts.local), 1, target.steps);
   const auto whole = std::max(plan.window_bytes, manifest.largest_block);
   // What is in use at once: the round, the batches still held, and what `drop` leaves out wherever
   // an epoch ends between them.
@@ -103,7 +110,7 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   while (!plan.resident && steps > 1 && in_use() > whole / 4) steps /= 2;
   // By its bytes, not its samples: where the largest are far above the mean, a round of fewer steps
   // bounds what comes from other nodes at once.
-  const auto most = 4 * std::max(round_target, manifest.sizes.largest(facts.local));
+  const auto most = 4 * std::max(target.bytes, manifest.sizes.largest(facts.local));
   while (steps > 1 && manifest.sizes.largest(checked_mul(facts.local, steps)) > most) steps /= 2;
   plan.steps_per_round = steps;
 

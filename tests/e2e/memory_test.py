@@ -77,6 +77,38 @@ class Memory(Test):
                 if window == "16M" and not more:
                     self.assertLess(planned, self.bytes / 4, "the plan grows with the data set")
 
+    def test_skew(self):
+        """A sample of 48 MiB among 4,000 of 4 KiB: whoever reads it, whoever gets it, over nodes of
+        even and of uneven sizes, from rank to rank and gathered."""
+        folder = self.path("skew")
+        os.mkdir(folder)
+        small = os.urandom(4 << 10)
+        for shard in range(4):
+            write_tar(os.path.join(folder, f"shard-{shard}.tar"),
+                      [(f"{shard}-{i:04}", [("bin", bytes(48 << 20) if (shard, i) == (1, 500) else
+                                             small)]) for i in range(1000)])
+        manifest = self.path("skew.h5")
+        self.faro("index", folder, "--manifest", manifest)
+        for ranks, node_ranks, way, window in (
+                (1, 0, "auto", "full"), (2, 1, "auto", "8M"), (3, 2, "direct", "full"),
+                (3, 2, "gathered", "full"), (4, 2, "gathered", "8M"), (5, 2, "gathered", "full"),
+                (5, 3, "direct", "8M"), (6, 3, "gathered", "full"), (8, 3, "gathered", "full"),
+                (8, 1, "direct", "full"), (8, 2, "auto", "full")):
+            with self.subTest(ranks=ranks, node_ranks=node_ranks, way=way, window=window):
+                report = self.run_report("--window", window, "--epochs", 2, "--node-ranks", node_ranks,
+                                         "--exchange", way, "--memory", "4G", "--global-batch", 100,
+                                         "--verify", data=folder, manifest=manifest, ranks=ranks)
+                self.assertTrue(report["verified"])
+                self.assertLessEqual(report["peak_rss_bytes"],
+                                     1.15 * report["planned_peak_bytes"] + 64 * MIB, report["plan"])
+                said = report["exchange"]
+                if node_ranks == 0:
+                    self.assertEqual((said["way"], said["messages"]), ("shared", 0))
+                elif way != "auto":
+                    self.assertEqual(said["way"], way)
+                if node_ranks:
+                    self.assertGreater(said["largest_message_bytes"], 48 * MIB)
+
     def test_over_http(self):
         """libcurl's buffers are in the plan."""
         report = self.run_report("--window", "32M", "--memory", "1G", ranks=2,

@@ -95,6 +95,8 @@ class Order(Test):
         """As if every rank, or every pair, had a node to itself: samples travel as messages."""
         for window, batch, end in (("200K", 50, "pad"), (1, 64, "partial"), ("full", 64, "drop")):
             self.same_for([(1, ()), (3, ("--node-ranks", 1)), (4, ("--node-ranks", 2)),
+                           (4, ("--node-ranks", 2, "--exchange", "direct")),
+                           (5, ("--node-ranks", 2, "--exchange", "gathered")),
                            (8, ("--node-ranks", 1)), (8, ("--node-ranks", 3))], batch, end, window)
         rows, report = self.run_ranks(4, 64, "drop", "full", "--node-ranks", 2)
         self.assertGreater(report["remote_bytes"], 0)

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -18,7 +19,8 @@ std::uint64_t size_of(std::uint64_t sample) {
   return 512 + (sample * 2654435761U) % 3001;
 }
 
-manifest::Manifest make_manifest(std::uint64_t blocks) {
+/// \param huge a block with a hundred times the samples, whose reader holds most of what there is
+manifest::Manifest make_manifest(std::uint64_t blocks, std::uint64_t huge = UINT64_MAX) {
   manifest::Manifest m;
   m.format = {"tar"};
   m.shards = {{"file:///none", 0, ""}};
@@ -29,6 +31,7 @@ manifest::Manifest make_manifest(std::uint64_t blocks) {
     block.offset = m.shards[0].size;
     block.first_sample = sample;
     block.count = 1 + static_cast<std::uint32_t>(random() % 20);
+    if (b == huge) block.count *= 100;
     for (std::uint32_t i = 0; i < block.count; ++i, ++sample) {
       block.length += size_of(sample);
       m.sizes.add(size_of(sample));
@@ -50,88 +53,150 @@ struct Case {
   std::uint32_t parts = 1;
 };
 
+/// One rank's exchange over two epochs, with all of its blocks in the arena.
+class Job {
+ public:
+  Job(const Case& given, const manifest::Manifest& m)
+      : manifest(m),
+        node(world->split_by_node(given.node_ranks)),
+        schedule(m, {9, 4, epochs, given.window, given.batch, given.end,
+                     static_cast<std::uint32_t>(world->size()), 3, 1, capacity, false}),
+        arena(*node, capacity),
+        // Two buffers are what a consumer needs that holds nothing.
+        arrivals({2, capacity, static_cast<std::uint64_t>(world->size()) * given.parts},
+                 given.way == Way::gathered ? node.get() : nullptr) {
+    ExchangeOptions options;
+    for (std::uint32_t r = 0; r < static_cast<std::uint32_t>(world->size()); ++r) {
+      const auto of = static_cast<std::uint32_t>(given.node_ranks);
+      options.nodes.push_back(of == 0 ? 0 : r / of);
+    }
+    options.way = given.way;
+    options.parts = given.parts;
+    options.send_bytes = 1024;  // so small that messages wait for each other
+    options.message_limit = given.message_limit;
+    exchange.emplace(m, schedule, arena, &arrivals, *world, progress, options);
+    fill();
+    progress.set_ready({epochs, 0});
+  }
+
+  /// Drives it until it has finished; `done` after each batch, with how many there were.
+  void run(const auto& done) {
+    std::uint64_t batches = 0;
+    while (!exchange->finished()) {
+      if (batches == epochs * schedule.steps_per_epoch()) progress.end();
+      if (!exchange->advance()) sched_yield();
+      while (const auto got = exchange->take()) {
+        check(*got);
+        arena.publish_released(got->epoch * schedule.steps_per_epoch() + got->step + 1);
+        done(++batches);
+      }
+    }
+  }
+
+  static constexpr std::uint64_t epochs = 2;
+  static constexpr std::uint64_t capacity = 16U << 20;  // for everything: none is given back
+
+  const manifest::Manifest& manifest;
+  std::unique_ptr<comm::Communicator> world = comm::from_mpi(MPI_COMM_WORLD);
+  std::unique_ptr<comm::Communicator> node;
+  Schedule schedule;
+  Arena arena;
+  Arrivals arrivals;
+  Progress progress;
+  std::optional<Exchange> exchange;
+  std::vector<std::uint64_t> times = std::vector<std::uint64_t>(epochs * manifest.samples);
+
+ private:
+  void fill() {
+    for (std::uint64_t e = 0; e < epochs; ++e) {
+      const auto plan = schedule.epoch(e);
+      for (std::uint64_t turn = 0; turn < plan->order.turns(); ++turn) {
+        if (plan->order.reader(turn) != static_cast<std::uint32_t>(world->rank())) continue;
+        const auto& block = manifest.blocks[plan->order.block(turn)];
+        arena.populate(plan->address[turn], footprint(block));
+        auto* at = arena.at(node->rank(), plan->address[turn]);
+        std::uint64_t offset = 0;
+        for (std::uint64_t i = 0; i < block.count; ++i) {
+          const auto number = block.first_sample + i;
+          const format::Extent extent{offset, size_of(number)};
+          std::memset(at + offset, static_cast<int>(number % 251), extent.length);
+          std::memcpy(at + offset, &number, sizeof(number));
+          std::memcpy(at + index_offset(block) + i * sizeof(extent), &extent, sizeof(extent));
+          offset += extent.length;
+        }
+      }
+    }
+  }
+
+  void check(const LocalBatch& got) {
+    const auto plan = schedule.epoch(got.epoch);
+    for (std::size_t i = 0; i < got.samples.size(); ++i) {
+      const auto& sample = got.samples[i];
+      const auto position = plan->steps.position(got.step, got.first_slot + i);
+      const auto window_order =
+          order::WindowOrder(plan->order, plan->order.window_of_position(position));
+      const auto place = window_order.place(position);
+      const auto& block = manifest.blocks[plan->order.block(place.turn)];
+      ASSERT_EQ(sample.number, block.first_sample + place.index);
+      ASSERT_EQ(sample.bytes.size(), size_of(sample.number));
+      std::uint64_t number = 0;
+      std::memcpy(&number, sample.bytes.data(), sizeof(number));
+      ASSERT_EQ(number, sample.number);
+      for (const auto byte : sample.bytes.subspan(8)) {
+        ASSERT_EQ(byte, static_cast<std::byte>(number % 251));
+      }
+      if (!sample.pad) ++times[got.epoch * manifest.samples + number];
+    }
+  }
+};
+
 class ExchangeCase : public testing::TestWithParam<Case> {};
 
 TEST_P(ExchangeCase, EverySampleComesToItsSlot) {
-  const auto [window, batch, end, node_ranks, limit, way, parts] = GetParam();
-  const auto world = comm::from_mpi(MPI_COMM_WORLD);
-  const auto node = world->split_by_node(node_ranks);
+  for (const std::uint64_t huge : {UINT64_MAX, std::uint64_t{17}}) {
+    const auto manifest = make_manifest(60, huge);
+    Job job(GetParam(), manifest);
+    std::uint64_t batches = 0;
+    job.run([&](std::uint64_t count) { batches = count; });
+    EXPECT_FALSE(job.exchange->error());
+    EXPECT_EQ(batches, Job::epochs * job.schedule.steps_per_epoch());
+    job.world->all_reduce(job.times, comm::Op::sum);
+    std::uint64_t missing = 0;
+    for (const auto count : job.times) {
+      EXPECT_LE(count, 1U);
+      if (count == 0) ++missing;
+    }
+    const auto left_out = manifest.samples % GetParam().batch;
+    EXPECT_EQ(missing, GetParam().end == EndPolicy::drop ? Job::epochs * left_out : 0);
+    job.world->barrier();
+  }
+}
+
+// A rank that fails or leaves, after however many batches, ends the exchange of all in the same
+// way.
+TEST_P(ExchangeCase, AFailureEndsAllTheSameWay) {
   const auto manifest = make_manifest(60);
-  const auto ranks = static_cast<std::uint32_t>(world->size());
-  const std::uint64_t capacity = 4U << 20;  // holds everything: nothing needs to be given back
-  Schedule schedule(manifest, {9, 4, 2, window, batch, end, ranks, 3, 1, capacity, false});
-  Arena arena(*node, capacity);
-  Progress progress;
-
-  ExchangeOptions options;
-  for (std::uint32_t r = 0; r < ranks; ++r) {
-    options.nodes.push_back(node_ranks == 0 ? 0 : r / static_cast<std::uint32_t>(node_ranks));
-  }
-  options.way = way;
-  options.parts = parts;
-  options.send_bytes = 1024;  // so small that messages wait for each other
-  options.message_limit = limit;
-  Arrivals arrivals({2, 4U << 20, ranks * parts}, way == Way::gathered ? node.get() : nullptr);
-  Exchange exchange(manifest, schedule, arena, &arrivals, *world, progress, options);
-
-  for (std::uint64_t e = 0; e < 2; ++e) {
-    const auto plan = schedule.epoch(e);
-    for (std::uint64_t turn = 0; turn < plan->order.turns(); ++turn) {
-      if (plan->order.reader(turn) != static_cast<std::uint32_t>(world->rank())) continue;
-      const auto& block = manifest.blocks[plan->order.block(turn)];
-      arena.populate(plan->address[turn], footprint(block));
-      auto* at = arena.at(node->rank(), plan->address[turn]);
-      std::uint64_t offset = 0;
-      for (std::uint64_t i = 0; i < block.count; ++i) {
-        const auto number = block.first_sample + i;
-        const format::Extent extent{offset, size_of(number)};
-        std::memset(at + offset, static_cast<int>(number % 251), extent.length);
-        std::memcpy(at + offset, &number, sizeof(number));
-        std::memcpy(at + index_offset(block) + i * sizeof(extent), &extent, sizeof(extent));
-        offset += extent.length;
+  for (std::uint64_t after : {1, 2, 5, 11}) {
+    Job job(GetParam(), manifest);
+    const int who = static_cast<int>(after) % job.world->size();
+    const bool fails = after % 2 == 1;
+    const bool early = after < Job::epochs * job.schedule.steps_per_epoch();
+    job.run([&](std::uint64_t batches) {
+      if (job.world->rank() != who || batches != after) return;
+      if (fails) {
+        job.progress.fail(Error(ErrorCode::corrupt, "made up", who));
+      } else {
+        job.progress.stop();
       }
+    });
+    if (early) {
+      ASSERT_TRUE(job.exchange->failure());
+      const auto error = *job.exchange->failure();
+      EXPECT_EQ(error.code(), fails ? ErrorCode::corrupt : ErrorCode::stopped) << error.what();
+      EXPECT_EQ(error.rank(), who);
     }
+    job.world->barrier();
   }
-  progress.set_ready({2, 0});
-
-  std::vector<std::uint64_t> times(2 * manifest.samples);
-  std::uint64_t batches = 0;
-  while (!exchange.finished()) {
-    if (batches == 2 * schedule.steps_per_epoch()) progress.end();
-    if (!exchange.advance()) sched_yield();
-    while (const auto got = exchange.take()) {
-      ++batches;
-      const auto plan = schedule.epoch(got->epoch);
-      for (std::size_t i = 0; i < got->samples.size(); ++i) {
-        const auto& sample = got->samples[i];
-        const auto position = plan->steps.position(got->step, got->first_slot + i);
-        const auto window_order =
-            order::WindowOrder(plan->order, plan->order.window_of_position(position));
-        const auto place = window_order.place(position);
-        const auto& block = manifest.blocks[plan->order.block(place.turn)];
-        ASSERT_EQ(sample.number, block.first_sample + place.index);
-        ASSERT_EQ(sample.bytes.size(), size_of(sample.number));
-        std::uint64_t number = 0;
-        std::memcpy(&number, sample.bytes.data(), sizeof(number));
-        ASSERT_EQ(number, sample.number);
-        for (const auto byte : sample.bytes.subspan(8)) {
-          ASSERT_EQ(byte, static_cast<std::byte>(number % 251));
-        }
-        if (!sample.pad) ++times[got->epoch * manifest.samples + number];
-      }
-      arena.publish_released(got->epoch * schedule.steps_per_epoch() + got->step + 1);
-    }
-  }
-  EXPECT_FALSE(exchange.error());
-  EXPECT_EQ(batches, 2 * schedule.steps_per_epoch());
-  world->all_reduce(times, comm::Op::sum);
-  std::uint64_t missing = 0;
-  for (const auto count : times) {
-    EXPECT_LE(count, 1U);
-    if (count == 0) ++missing;
-  }
-  EXPECT_EQ(missing, end == EndPolicy::drop ? 2 * (manifest.samples % batch) : 0);
-  world->barrier();
 }
 
 INSTANTIATE_TEST_SUITE_P(

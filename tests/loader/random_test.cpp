@@ -55,8 +55,13 @@ void run(std::uint64_t seed) {
   config.node_ranks = random() % (static_cast<std::uint64_t>(data.world->size()) + 1);
   config.exchange = std::array{"auto", "direct", "gathered"}[random() % 3];
   config.verify = random() % 2 == 0;
+  // Now and then a rank's consumer leaves in mid-epoch.
+  const bool leaves = random() % 4 == 0;
+  const bool leaver = static_cast<std::uint64_t>(data.world->rank()) ==
+                      random() % static_cast<std::uint64_t>(data.world->size());
+  const std::uint64_t leaves_after = 1 + random() % 20;
   std::uint64_t delivered = 0;
-  {
+  try {
     Loader loader(config);
     // A consumer that holds what it may, and gives it back in any order.
     std::map<std::uint64_t, Batch> held;
@@ -64,12 +69,14 @@ void run(std::uint64_t seed) {
     while (loader.begin_epoch()) {
       while (auto batch = loader.next()) {
         held.emplace(taken++, std::move(*batch));
+        if (leaves && leaver && taken == leaves_after) return;
         std::erase_if(held, [&](const auto& entry) {
           return entry.first + config.leases <= taken || random() % 3 == 0;
         });
       }
       delivered += loader.epoch_stats().samples;
     }
+    if (leaves) return;  // after the last batch
     std::array<std::uint64_t, 1> all{delivered};
     data.world->all_reduce(all, comm::Op::sum);
     EXPECT_EQ(all[0], config.epochs * loader.plan().samples_per_epoch);
@@ -77,6 +84,8 @@ void run(std::uint64_t seed) {
     data.world->all_reduce(store, comm::Op::sum);
     EXPECT_EQ(store[0], loader.plan().store_bytes);
     held.clear();
+  } catch (const Error& error) {
+    EXPECT_TRUE(leaves && error.code() == ErrorCode::stopped) << error.what();
   }
 }
 
