@@ -105,6 +105,7 @@ class Exchange {
   void begin_round();
   void end_round();
   void fill_slots();
+  void prefetch_extent(const order::Place& place) const;
   [[nodiscard]] std::uint64_t step_of_run(std::uint64_t epoch, std::uint64_t step) const;
   [[nodiscard]] bool arrivals_free();
   void finish(const std::optional<Error>& error);
@@ -130,7 +131,8 @@ class Exchange {
   std::optional<Inbound> inbound_;
   Agreement agreement_;
   RollCall roll_call_;
-  std::vector<LocalBatch> batches_;  // of the round, being built
+  std::vector<LocalBatch> batches_;   // of the round, being built
+  std::vector<order::Place> places_;  // of a batch, being found
 
   mutable std::mutex mutex_;  // guards what the consumer sees
   std::deque<LocalBatch> ready_;

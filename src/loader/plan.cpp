@@ -20,6 +20,7 @@ struct RoundTarget {
 };
 constexpr RoundTarget within_node{std::uint64_t{1} << 20, 16};
 constexpr RoundTarget between_nodes{std::uint64_t{8} << 20, 64};
+constexpr std::uint64_t round_pointers = 1024;  // samples of a rank's share, where it is pointers
 // Memory of one descriptor on its way from the order to the consumer: its reference, the public
 // view, two fields and their owner.
 constexpr std::uint64_t descriptor_bytes = 256;
@@ -95,11 +96,17 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   plan.resident = plan.window_bytes >= manifest.bytes;
 
   // A round: as many steps as make a message worth sending, but no more windows at once for it.
+  // Where all samples stay in one node's arena a round moves pointers alone, and holds no memory
+  // up: as many as make its all-reduce and its wake-ups small beside them, whatever the samples'
+  // size.
   const auto mean =
       std::max<std::uint64_t>(manifest.bytes / std::max<std::uint64_t>(manifest.samples, 1), 1);
   const auto target = facts.remote ? between_nodes : within_node;
   auto steps =
       std::clamp<std::uint64_t>(target.bytes / checked_mul(mean, facts.local), 1, target.steps);
+  if (plan.resident && !facts.remote) {
+    steps = std::clamp<std::uint64_t>(round_pointers / facts.local, steps, target.steps);
+  }
   const auto whole = std::max(plan.window_bytes, manifest.largest_block);
   // What is in use at once: the round, the batches still held, and what `drop` leaves out wherever
   // an epoch ends between them.
