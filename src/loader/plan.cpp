@@ -118,7 +118,10 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   // By its bytes, not its samples: where the largest are far above the mean, a round of fewer steps
   // bounds what comes from other nodes at once.
   const auto most = 4 * std::max(target.bytes, manifest.sizes.largest(facts.local));
-  while (steps > 1 && manifest.sizes.largest(checked_mul(facts.local, steps)) > most) steps /= 2;
+  while (facts.remote && steps > 1 &&
+         manifest.sizes.largest(checked_mul(facts.local, steps)) > most) {
+    steps /= 2;
+  }
   plan.steps_per_round = steps;
 
   if (plan.resident) {
