@@ -54,7 +54,10 @@ struct Plan {
   std::string exchange = "shared";
   std::uint64_t message_bytes = 0;         ///< expected of a message between nodes
   std::uint64_t direct_message_bytes = 0;  ///< the same if they went from rank to rank
-  std::string digest;                      ///< of the data set
+  /// The exchange has a thread of its own, and goes on while the consumer computes. Without
+  /// MPI_THREAD_MULTIPLE it works inside next().
+  bool exchange_thread = true;
+  std::string digest;  ///< of the data set
 };
 
 /// One rank's figures of one epoch.
