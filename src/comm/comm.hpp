@@ -27,7 +27,8 @@ struct Incoming {
   std::shared_ptr<void> message;
 };
 
-/// Memory that the ranks of one communicator share, one segment a rank. Freed collectively.
+/// Memory that the ranks of one communicator share, one segment a rank. Each rank lets go of it for
+/// itself alone.
 class SharedMemory {
  public:
   virtual ~SharedMemory() = default;
@@ -77,6 +78,7 @@ class Communicator {
                                                                  std::span<std::byte> into) = 0;
 
   /// `bytes` of this rank's own, seen by all ranks, page aligned. Only on a node's communicator.
+  /// Collective; Error(memory) on all ranks where there is none. Its pages come with their use.
   [[nodiscard]] virtual std::unique_ptr<SharedMemory> share(std::uint64_t bytes) = 0;
 
   static constexpr std::uint64_t max_message = std::uint64_t{1} << 30;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "comm/mpi_call.hpp"
+#include "comm/shared_files.hpp"
 
 namespace faro::comm {
 namespace {
@@ -35,43 +36,6 @@ class MpiOperation final : public Operation {
  private:
   MPI_Request request_;
   const char* call_;
-};
-
-class MpiShared final : public SharedMemory {
- public:
-  MpiShared(MPI_Comm comm, int ranks, std::uint64_t bytes) {
-    MPI_Info info = MPI_INFO_NULL;
-    check_mpi(MPI_Info_create(&info), "MPI_Info_create");
-    MPI_Info_set(info, "alloc_shared_noncontig", "true");  // each segment on pages of its own
-    void* base = nullptr;
-    const int code = MPI_Win_allocate_shared(narrow<MPI_Aint>(bytes), 1, info, comm, &base, &win_);
-    MPI_Info_free(&info);
-    check_mpi(code, "MPI_Win_allocate_shared");
-    // Freed with the job where this fails: the destructor of a half-made object does not run.
-    check_mpi(MPI_Win_lock_all(MPI_MODE_NOCHECK, win_), "MPI_Win_lock_all");
-    for (int rank = 0; rank < ranks; ++rank) {
-      MPI_Aint size = 0;
-      int unit = 0;
-      void* at = nullptr;
-      check_mpi(MPI_Win_shared_query(win_, rank, &size, &unit, &at), "MPI_Win_shared_query");
-      segments_.emplace_back(static_cast<std::byte*>(at), static_cast<std::size_t>(size));
-    }
-  }
-  MpiShared(const MpiShared&) = delete;
-  MpiShared& operator=(const MpiShared&) = delete;
-  ~MpiShared() override {
-    if (win_ == MPI_WIN_NULL || !mpi_alive()) return;
-    MPI_Win_unlock_all(win_);
-    MPI_Win_free(&win_);
-  }
-  std::span<std::byte> segment(int rank) override {
-    return segments_.at(static_cast<std::size_t>(rank));
-  }
-  void sync() override { check_mpi(MPI_Win_sync(win_), "MPI_Win_sync"); }
-
- private:
-  MPI_Win win_ = MPI_WIN_NULL;
-  std::vector<std::span<std::byte>> segments_;
 };
 
 class MpiCommunicator final : public Communicator {
@@ -223,7 +187,7 @@ class MpiCommunicator final : public Communicator {
   }
 
   std::unique_ptr<SharedMemory> share(std::uint64_t bytes) override {
-    return std::make_unique<MpiShared>(comm_, size_, bytes);
+    return share_files(*this, bytes);
   }
 
  private:

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -42,14 +41,11 @@ std::unique_ptr<comm::SharedMemory> take(comm::Communicator& node, std::uint64_t
 }  // namespace
 
 SharedSpace shared_space() {
-  // Where Open MPI puts shared windows, unless it is told otherwise.
-  const char* told = std::getenv("OMPI_MCA_osc_sm_backing_directory");
-  SharedSpace space{told != nullptr ? told : "/dev/shm", 0};
+  SharedSpace space{"/dev/shm", 0};
   struct statvfs info {};
   check(statvfs(space.directory.c_str(), &info) == 0, ErrorCode::memory,
         "{}: no shared memory here: {}", space.directory, std::strerror(errno));
-  // Open MPI refuses a segment that would leave less than 5 % of it, and does so on one rank, while
-  // the others wait for ever. Its own transports take some as well.
+  // MPI's own transports take some as well.
   space.free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize / 10 * 9;
   return space;
 }

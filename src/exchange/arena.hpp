@@ -33,8 +33,6 @@ class Arena {
 
   /// Between writing blocks and telling others that they are there, and the other way round.
   void sync() { memory_->sync(); }
-  /// Lets the memory go without the other ranks, who will not come to free it together.
-  void abandon() { static_cast<void>(memory_.release()); }
   /// This rank needs no block that only steps below `steps` (counted over the run) use.
   void publish_released(std::uint64_t steps);
   /// The least of what the node's ranks have published.

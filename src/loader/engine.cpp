@@ -171,24 +171,8 @@ Engine::~Engine() {
   if (thread_.joinable()) thread_.join();
   feeder_.reset();
   cache_.reset();  // it reads the arena
-  bool together = true;
-  try {
-    // The arena is freed by all of the node's ranks at once: meet them, but not for ever.
-    // Nor is it freed at all where messages may still come to what is part of it.
-    auto meeting =
-        std::make_unique<std::vector<std::uint64_t>>(1, exchange_->arrivals_in_danger() ? 1 : 0);
-    auto operation = node_.start_all_reduce(*meeting, comm::Op::max);
-    auto* result = meeting.release();  // MPI may write to it for ever
-    await(std::move(operation), false);
-    together = (*result)[0] == 0;
-    delete result;
-  } catch (...) {  // nobody is left to tell
-    together = false;
-  }
-  if (!together) {
-    arena_.abandon();
-    if (arrivals_) arrivals_->abandon();
-  }
+  // Messages may still come to it; the node's other ranks let go of theirs by themselves.
+  if (arrivals_ && exchange_->arrivals_in_danger()) arrivals_->abandon();
   leases_->close();
 }
 
@@ -244,7 +228,7 @@ void Engine::pass_on_notices() {
   if (const auto line = notices_.take()) log_(*line);
 }
 
-void Engine::await(std::unique_ptr<comm::Operation> operation, bool heed_failure) {
+void Engine::await(std::unique_ptr<comm::Operation> operation) {
   const Waiting waiting(*exchange_);
   const auto start = Clock::now();
   Backoff backoff;
@@ -253,9 +237,9 @@ void Engine::await(std::unique_ptr<comm::Operation> operation, bool heed_failure
     if (!threaded_) step();
     backoff.pause(progress_, seen);
     const double seconds = seconds_since(start);
-    const auto failure = heed_failure ? exchange_->failure() : std::nullopt;
+    const auto failure = exchange_->failure();
     if (!failure && seconds <= config_.peer_timeout) continue;
-    if (!failure && heed_failure && !exchange_->finished()) {
+    if (!failure && !exchange_->finished()) {
       exchange_->give_up(seconds);  // it fails soon, and says for whom
       continue;
     }
@@ -302,7 +286,7 @@ void Engine::close_epoch(std::uint64_t epoch) {
     const order::Steps steps(dataset_.manifest.samples, config_.global_batch,
                              static_cast<std::uint32_t>(proofs_->size()), config_.end);
     proof_->close(epoch, steps.delivered(), *proofs_,
-                  [this](auto operation) { await(std::move(operation), true); });
+                  [this](auto operation) { await(std::move(operation)); });
   }
   if (plan) schedule_.forget_before(epoch + 1);
   if (!last) return;
