@@ -67,6 +67,9 @@ struct Config {
   /// auto | direct | gathered: whether samples go to other nodes from rank to rank, or gathered
   /// from node to node; auto: by the size of the messages.
   std::string exchange = "auto";
+  /// auto | none: the threads that read and exchange are bound to cores near the NIC, where every
+  /// rank of the node has a core for each of its busy threads.
+  std::string bind = "auto";
   /// Indexing reads every byte and records each block's CRC32C (as `faro index` does); else, where
   /// samples are large, headers alone.
   bool checksums = false;

@@ -13,6 +13,7 @@
 #include "faro/batch.hpp"
 #include "faro/config.hpp"
 #include "faro/error.hpp"
+#include "faro/locality.hpp"
 
 namespace faro {
 
@@ -147,6 +148,8 @@ class Loader {
   /// This rank's figures of the current epoch, or of the last one where it has ended.
   [[nodiscard]] EpochStats epoch_stats() const;
   [[nodiscard]] LoaderStats stats() const;
+  /// Where this rank works on its node, and what suits it there.
+  [[nodiscard]] Locality locality() const;
 
  private:
   friend class TensorLoader;

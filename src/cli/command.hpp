@@ -41,6 +41,7 @@ void add_pack(CLI::App& app, Action& chosen);
 void add_put(CLI::App& app, Action& chosen);
 void add_index(CLI::App& app, Action& chosen);
 void add_plan(CLI::App& app, Action& chosen);
+void add_topo(CLI::App& app, Action& chosen);
 void add_run(CLI::App& app, Action& chosen);
 void add_verify(CLI::App& app, Action& chosen);
 

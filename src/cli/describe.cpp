@@ -117,6 +117,17 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"smallest_budget_bytes", plan.smallest_budget_bytes}};
 }
 
+nlohmann::ordered_json rank_json(std::uint64_t rank, const Locality& locality) {
+  return {{"rank", rank},
+          {"cpus", locality.cpus},
+          {"numa", locality.numa},
+          {"gpu", locality.gpu},
+          {"nic", locality.nic},
+          {"fetch_cpus", locality.fetch_cpus},
+          {"exchange_cpus", locality.exchange_cpus},
+          {"notes", locality.notes}};
+}
+
 void write_json(const std::string& file, const nlohmann::ordered_json& json) {
   const std::string temporary = file + ".part";
   std::ofstream out(temporary, std::ios::binary);

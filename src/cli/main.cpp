@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   faro::cli::add_put(app, chosen);
   faro::cli::add_index(app, chosen);
   faro::cli::add_plan(app, chosen);
+  faro::cli::add_topo(app, chosen);
   faro::cli::add_run(app, chosen);
   faro::cli::add_verify(app, chosen);
   try {

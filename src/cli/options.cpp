@@ -10,8 +10,9 @@ namespace {
 std::vector<config::Setting> with_others(std::vector<config::Setting> settings) {
   Config unused;
   auto others = config::describe(unused);
-  for (const char* name : {"order", "report", "ranks", "ranks-per-node", "input", "output",
-                           "source", "split", "samples-per-shard", "prefix", "force", "consume"}) {
+  for (const char* name :
+       {"order", "report", "ranks", "ranks-per-node", "xml", "bound", "input", "output", "source",
+        "split", "samples-per-shard", "prefix", "force", "consume"}) {
     others.push_back({name, "", "", {}, ""});
   }
   for (auto& other : others) {

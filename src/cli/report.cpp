@@ -77,6 +77,19 @@ LoaderStats over_ranks(const LoaderStats& mine, comm::Communicator& comm) {
   return all;
 }
 
+nlohmann::ordered_json over_ranks(const Locality& mine, comm::Communicator& comm) {
+  auto json = rank_json(static_cast<std::uint64_t>(comm.rank()), mine);
+  json["node"] = mine.node;
+  json["huge_pages"] = mine.huge_pages;
+  const auto text = json.dump();
+  auto all = nlohmann::ordered_json::array();
+  for (const auto& bytes : comm.gather(std::as_bytes(std::span(text)), 0)) {
+    const auto* begin = reinterpret_cast<const char*>(bytes.data());
+    all.push_back(nlohmann::ordered_json::parse(begin, begin + bytes.size()));
+  }
+  return all;
+}
+
 double cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -91,7 +104,8 @@ double per_second(std::uint64_t amount, double seconds) {
 }
 
 nlohmann::ordered_json report(const Plan& plan, const Config& config, const LoaderStats& stats,
-                              const std::vector<Epoch>& epochs) {
+                              const std::vector<Epoch>& epochs,
+                              const nlohmann::ordered_json& placement) {
   std::uint64_t samples = 0;
   std::uint64_t bytes = 0;
   bool verified = config.verify;
@@ -150,6 +164,7 @@ nlohmann::ordered_json report(const Plan& plan, const Config& config, const Load
       {"dataset_samples", plan.samples},
       {"dataset_bytes", plan.bytes},
       {"epochs", list},
+      {"placement", placement},
       {"plan", to_json(plan)}};
 }
 
@@ -186,6 +201,14 @@ void summarise(const nlohmann::ordered_json& report, const Plan& plan, const Con
   fmt::print("memory       {} peak a rank, {} planned\n",
              human_bytes(report["peak_rss_bytes"].get<double>()),
              human_bytes(static_cast<double>(plan.planned_peak_bytes)));
+  std::size_t bound = 0;
+  std::size_t huge = 0;
+  for (const auto& rank : report["placement"]) {
+    if (!rank["fetch_cpus"].get<std::string>().empty()) ++bound;
+    if (rank["huge_pages"].get<bool>()) ++huge;
+  }
+  fmt::print("placement    threads bound on {} ranks, huge pages for the arenas of {}\n", bound,
+             huge);
   if (config.verify) {
     fmt::print("proof        every sample delivered exactly once{}, every block read once{}\n",
                plan.samples_per_epoch < plan.samples

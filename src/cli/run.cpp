@@ -106,9 +106,10 @@ int run(const Config& config, const Outputs& outputs, comm::Communicator& comm) 
     }
     watch([&] {
       const auto stats = over_ranks(loader.stats(), comm);
+      const auto placement = over_ranks(loader.locality(), comm);
       comm::together(comm, [&] {
         if (comm.rank() != 0) return;
-        const auto json = report(plan, config, stats, epochs);
+        const auto json = report(plan, config, stats, epochs, placement);
         if (!outputs.report.empty()) write_json(outputs.report, json);
         summarise(json, plan, config, seconds, outputs.report);
       });

@@ -1,6 +1,7 @@
 #include "comm/mpi.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "comm/mpi_call.hpp"
@@ -196,6 +197,14 @@ class MpiCommunicator final : public Communicator {
   int size_ = 1;
 };
 
+/// The number in the first of these variables that is set; 0 where none is.
+int number_told(std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (const char* value = std::getenv(name)) return std::atoi(value);
+  }
+  return 0;
+}
+
 }  // namespace
 
 void ensure_mpi() {
@@ -225,10 +234,19 @@ void abort_job(int code) {
 }
 
 int launcher_rank() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
-    if (const char* value = std::getenv(name)) return std::atoi(value);
-  }
-  return 0;
+  return number_told({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"});
+}
+
+int launcher_local_rank() {
+  return number_told({"OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID", "MPI_LOCALRANKID"});
+}
+
+std::string mpi_library() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  check_mpi(MPI_Get_library_version(text.data(), &length), "MPI_Get_library_version");
+  const std::string whole(text.data());
+  return whole.substr(0, whole.find_first_of(",\n"));
 }
 
 std::unique_ptr<Communicator> from_mpi(MPI_Comm comm) {

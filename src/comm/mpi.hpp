@@ -23,6 +23,12 @@ void ensure_mpi();
 /// initialised; 0 where none has.
 [[nodiscard]] int launcher_rank();
 
+/// The number among the ranks of its node that a launcher has given this process; 0 where none has.
+[[nodiscard]] int launcher_local_rank();
+
+/// "Open MPI v4.1.4".
+[[nodiscard]] std::string mpi_library();
+
 /// The ranks of `comm`, on a duplicate of it. Collective. Error(invalid_argument) where MPI is not
 /// initialised or already finalised.
 [[nodiscard]] std::unique_ptr<Communicator> from_mpi(MPI_Comm comm);

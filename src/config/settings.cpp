@@ -27,6 +27,7 @@ std::vector<Setting> describe(Config& c) {
   const std::string data = "Data set";
   const std::string order = "Order";
   const std::string memory = "Memory";
+  const std::string placement = "Placement";
   const std::string store = "Store";
   const std::string cache = "Cache";
   return {
@@ -68,6 +69,10 @@ std::vector<Setting> describe(Config& c) {
        "messages between nodes: from rank to rank, or gathered from node to node (auto: by their "
        "size) [auto]",
        text(c.exchange), memory},
+      {"bind", "auto|none",
+       "bind the threads that read and exchange near the NIC, where there are cores enough (`faro "
+       "topo` shows it) [auto]",
+       text(c.bind), placement},
       {"request-size", "SIZE", "largest range of one request [8M]", size(c.request_size), store},
       {"max-requests", "N",
        "requests in flight of a rank at most; how many are is found by measuring [128]",
@@ -138,6 +143,8 @@ void Config::validate() const {
   check(exchange == "auto" || exchange == "direct" || exchange == "gathered",
         ErrorCode::invalid_argument, "exchange = '{}' is unknown: give auto, direct or gathered",
         exchange);
+  check(bind == "auto" || bind == "none", ErrorCode::invalid_argument,
+        "bind = '{}' is unknown: give auto or none", bind);
   check(s3_style == "auto" || s3_style == "path" || s3_style == "virtual",
         ErrorCode::invalid_argument, "s3_style = '{}' is unknown: give auto, path or virtual",
         s3_style);

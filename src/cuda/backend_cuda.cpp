@@ -1,6 +1,8 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
+#include <array>
+
 #include "cuda/backend.hpp"
 
 namespace faro::cuda {
@@ -23,7 +25,7 @@ Backend probe() {
   cudaRuntimeGetVersion(&runtime);
   cudaDriverGetVersion(&driver);
 
-  Backend backend{.compiled = true, .usable = false, .devices = 0, .why = {}};
+  Backend backend{.compiled = true, .usable = false, .devices = 0, .bus_ids = {}, .why = {}};
   int devices = 0;  // CUDA leaves it alone when it fails
   const cudaError_t status = cudaGetDeviceCount(&devices);
   if (status != cudaSuccess) {
@@ -36,6 +38,14 @@ Backend probe() {
     return backend;
   }
   backend.devices = devices;
+  for (int device = 0; device < devices; ++device) {
+    std::array<char, 32> id{};
+    if (cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device) == cudaSuccess) {
+      backend.bus_ids.emplace_back(id.data());
+    } else {
+      cudaGetLastError();
+    }
+  }
   backend.usable = devices > 0;
   backend.why = backend.usable
                     ? fmt::format("{} device{}, driver {}, runtime {}", devices,

@@ -50,12 +50,14 @@ SharedSpace shared_space() {
   return space;
 }
 
-Arena::Arena(comm::Communicator& node, std::uint64_t capacity)
+Arena::Arena(comm::Communicator& node, std::uint64_t capacity,
+             const std::function<void(std::span<std::byte>)>& prepare)
     : capacity_(capacity), rank_(node.rank()), memory_(take(node, capacity)) {
   for (int rank = 0; rank < node.size(); ++rank) segments_.push_back(memory_->segment(rank));
   auto& mine = segments_[static_cast<std::size_t>(rank_)];
   comm::together(node, [&] {
     huge_pages(mine);
+    if (prepare) prepare(mine);
     populate(0, 1);  // the control page, and a first proof that there is memory
     new (mine.data()) std::atomic<std::uint64_t>(0);
   });

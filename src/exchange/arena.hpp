@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -16,7 +17,9 @@ class Arena {
  public:
   /// Collective over `node`. Error(memory), on all ranks of the node, where its shared memory is
   /// too small: before anything is touched, as touching would be a SIGBUS.
-  Arena(comm::Communicator& node, std::uint64_t capacity);
+  /// \param prepare told of own memory before its first touch
+  Arena(comm::Communicator& node, std::uint64_t capacity,
+        const std::function<void(std::span<std::byte>)>& prepare = {});
 
   [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
   /// The byte at a virtual address of a node rank's ring.

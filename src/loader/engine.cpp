@@ -59,9 +59,11 @@ exchange::ScheduleOptions schedule_options(const Config& config, const RunPlan& 
 
 /// The arena, or the same error on all ranks of the job where one node has no room for it.
 exchange::Arena take_arena(comm::Communicator& world, comm::Communicator& node,
-                           std::uint64_t capacity) {
+                           std::uint64_t capacity, Placing& placing) {
   std::optional<exchange::Arena> arena;
-  comm::together(world, [&] { arena.emplace(node, capacity); });
+  comm::together(world, [&] {
+    arena.emplace(node, capacity, [&](std::span<std::byte> memory) { placing.prepare(memory); });
+  });
   return std::move(*arena);
 }
 
@@ -111,8 +113,10 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
       proofs_(world.duplicate()),
       nodes_(map_nodes(world, node)),
       schedule_(dataset.manifest, schedule_options(config, run)),
-      arena_(take_arena(world, node, run.capacity)),
-      leases_(std::make_shared<Leases>(arena_, progress_, !run.plan.resident || run.arrivals > 0)),
+      placing_(config, world, node.size() > 1),
+      arena_(take_arena(world, node, run.capacity, placing_)),
+      leases_(std::make_shared<Leases>(arena_, progress_,
+                                       !run.plan.resident || run.remote.has_value())),
       threaded_(world.concurrent()) {
   exchange::ExchangeOptions options;
   options.nodes = nodes_;
@@ -130,6 +134,7 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
   store.ranks = narrow<unsigned>(world.size());
   store.transports = dataset.transports;
   store.pressure = options.pressure = std::make_shared<store::Pressure>();
+  store.reader_begins = [this] { placing_.unbind(); };
   if (log_) store.notice = [this](const std::string& line) { notices_.leave(line); };
   comm::together(world, [&] {
     if (config.verify) proof_.emplace(dataset.manifest, run.plan.resident);
@@ -143,7 +148,7 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
                                        node.rank(), progress_,
                                        fetch::Options{std::move(store), config.request_size,
                                                       run.capacity, world.rank(), cache_.get()},
-                                       proof());
+                                       proof(), [this] { placing_.bind_fetch(); });
   });
   if (threaded_) thread_ = Thread("exchange", [this] { drive(); });
 }
@@ -186,6 +191,7 @@ bool Engine::step() noexcept {
 }
 
 void Engine::drive() {
+  placing_.bind_exchange();
   Backoff backoff;
   while (!exchange_->finished()) {
     const auto seen = progress_.changes();

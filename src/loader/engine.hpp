@@ -11,6 +11,7 @@
 #include "loader/dataset.hpp"
 #include "loader/feeder.hpp"
 #include "loader/leases.hpp"
+#include "loader/placing.hpp"
 #include "loader/proof.hpp"
 
 namespace faro::loader {
@@ -51,6 +52,7 @@ class Engine {
   [[nodiscard]] fetch::BlockCache* cache() const { return cache_.get(); }
   [[nodiscard]] std::uint64_t received_bytes() const { return exchange_->received_bytes(); }
   [[nodiscard]] exchange::Sent sent() const { return exchange_->sent(); }
+  [[nodiscard]] Locality locality() const { return placing_.locality(); }
   /// Bytes that this process has mapped of memory that the node's ranks share.
   [[nodiscard]] std::uint64_t shared_resident() const;
   /// Bytes of it that count as this rank's: its own segment of the arena, its share of the rest.
@@ -80,6 +82,7 @@ class Engine {
   std::unique_ptr<comm::Communicator> proofs_;  // the consumer's
   std::vector<std::uint32_t> nodes_;            // by rank of the job: the number of its node
   exchange::Schedule schedule_;
+  Placing placing_;
   exchange::Arena arena_;
   std::optional<exchange::Arrivals> arrivals_;  // nothing where all ranks are on one node
   exchange::Progress progress_;

@@ -20,7 +20,8 @@ constexpr auto cache_patience = 30s;
 
 Feeder::Feeder(const manifest::Manifest& manifest, const format::Format& format,
                exchange::Schedule& schedule, exchange::Arena& arena, int node_rank,
-               exchange::Progress& progress, const fetch::Options& options, Proof* proof)
+               exchange::Progress& progress, const fetch::Options& options, Proof* proof,
+               std::function<void()> begin)
     : manifest_(manifest),
       format_(format),
       schedule_(schedule),
@@ -31,7 +32,10 @@ Feeder::Feeder(const manifest::Manifest& manifest, const format::Format& format,
       proof_(proof),
       cache_(options.cache),
       fetcher_(manifest, format, options),
-      thread_("feeder", [this] { work(); }) {}
+      thread_("feeder", [this, begin = std::move(begin)] {
+        begin();
+        work();
+      }) {}
 
 Feeder::~Feeder() {
   stop_ = true;

@@ -23,9 +23,11 @@ class Feeder {
  public:
   /// Keeps references to all of them; begins at once.
   /// \param proof nullptr where nothing is verified
+  /// \param begin called first on the thread
   Feeder(const manifest::Manifest& manifest, const format::Format& format,
          exchange::Schedule& schedule, exchange::Arena& arena, int node_rank,
-         exchange::Progress& progress, const fetch::Options& options, Proof* proof);
+         exchange::Progress& progress, const fetch::Options& options, Proof* proof,
+         std::function<void()> begin);
   /// Cancels what is in flight.
   ~Feeder();
 

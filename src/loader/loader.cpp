@@ -53,4 +53,8 @@ LoaderStats Loader::stats() const {
   return impl_->stats();
 }
 
+Locality Loader::locality() const {
+  return impl_->locality();
+}
+
 }  // namespace faro

@@ -19,6 +19,7 @@ double seconds_since(Clock::time_point start) {
 void check_same_settings(const Config& c, comm::Communicator& world) {
   const std::array<std::pair<const char*, std::uint64_t>, 19> values{{
       {"seed", c.seed},
+      {"bind", c.bind == "auto" ? 1U : 0U},
       {"first_epoch", c.first_epoch},
       {"epochs", c.epochs},
       {"global_batch", c.global_batch},

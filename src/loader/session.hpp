@@ -30,6 +30,7 @@ class Session {
   [[nodiscard]] std::string shard(std::uint64_t sample) const;
   [[nodiscard]] EpochStats epoch_stats() const;
   [[nodiscard]] LoaderStats stats() const;
+  [[nodiscard]] Locality locality() const { return engine_->locality(); }
 
  private:
   void end_epoch();

@@ -68,7 +68,9 @@ std::optional<Failure> compare(const ObjectInfo& found, const ObjectInfo& expect
 class FileTransport final : public Transport {
  public:
   FileTransport(const Options& options, std::function<void()> notify)
-      : threads_limit_(std::min(options.max_requests, most_threads)), notify_(std::move(notify)) {}
+      : threads_limit_(std::min(options.max_requests, most_threads)),
+        reader_begins_(options.reader_begins),
+        notify_(std::move(notify)) {}
 
   FileTransport(const FileTransport&) = delete;
   FileTransport& operator=(const FileTransport&) = delete;
@@ -115,6 +117,7 @@ class FileTransport final : public Transport {
 
  private:
   void work() {
+    if (reader_begins_) reader_begins_();
     std::unique_lock lock(mutex_);
     while (true) {
       ++idle_;
@@ -186,6 +189,7 @@ class FileTransport final : public Transport {
   }
 
   const std::size_t threads_limit_;
+  const std::function<void()> reader_begins_;
   const std::function<void()> notify_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stop_ = false;

@@ -87,6 +87,8 @@ struct Options {
   /// Told, on the client's thread, that the store has been silent for some seconds and is waited
   /// for, and that it answers again.
   std::function<void(const std::string&)> notice;
+  /// Called first by each thread that reads files: it would else be bound as the client's is.
+  std::function<void()> reader_begins;
   std::shared_ptr<Transports> transports;  ///< others than those of real stores: a simulation's
 };
 

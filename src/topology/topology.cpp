@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "base/error.hpp"
+#include "base/huge_pages.hpp"
 #include "topology/hwloc_machine.hpp"
 
 namespace faro::topology {
@@ -93,9 +94,8 @@ Topology Topology::parse(const std::string& xml, bool same) {
   const bool read =
       hwloc_topology_set_xmlbuffer(tree.get(), xml.c_str(), narrow<int>(xml.size() + 1)) == 0;
   check(read && load_tree(tree.get(), same ? HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM : 0),
-        ErrorCode::format,
-        "is no machine that hwloc {}.{} can read: write one by `lstopo FILE.xml`",
-        HWLOC_API_VERSION >> 16, HWLOC_API_VERSION >> 8 & 255);
+        ErrorCode::format, "is no machine that hwloc {} can read: write one by `lstopo FILE.xml`",
+        HWLOC_VERSION);
   auto state = std::make_shared<const State>(std::move(tree));
   check(!state->machine.cores.empty(), ErrorCode::format, "is a machine without processors");
   return Topology(std::move(state));
@@ -139,10 +139,12 @@ std::optional<std::string> Topology::bind_thread(const CpuSet& cpus) const {
 std::optional<std::string> Topology::prefer(std::span<std::byte> memory, std::size_t numa) const {
   if (!here()) return "another machine's topology was loaded";
   const auto number = machine().numa.at(numa).number;
+  const auto pages = whole_pages(memory);
+  if (pages.empty()) return std::nullopt;
   const Owned<hwloc_bitmap_t> nodes(hwloc_bitmap_alloc());
   hwloc_bitmap_only(nodes.get(), number);
   // Without HWLOC_MEMBIND_STRICT it is a preference.
-  if (hwloc_set_area_membind(state_->tree.get(), memory.data(), memory.size(), nodes.get(),
+  if (hwloc_set_area_membind(state_->tree.get(), pages.data(), pages.size(), nodes.get(),
                              HWLOC_MEMBIND_BIND, HWLOC_MEMBIND_BYNODESET) == 0) {
     return std::nullopt;
   }

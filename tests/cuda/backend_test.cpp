@@ -15,6 +15,7 @@ TEST(CudaBackend, SaysWhyItIsNotUsable) {
   std::printf("cuda: %s\n", backend.why.c_str());
   EXPECT_FALSE(backend.why.empty());
   EXPECT_EQ(backend.usable, backend.devices > 0);
+  EXPECT_EQ(backend.bus_ids.size(), static_cast<std::size_t>(backend.devices));
   if (!backend.usable) {
     EXPECT_NE(backend.why.find("host memory"), std::string::npos) << backend.why;
   }
