@@ -47,6 +47,19 @@ class Batch {
   [[nodiscard]] auto begin() const noexcept { return samples().begin(); }
   [[nodiscard]] auto end() const noexcept { return samples().end(); }
 
+  /// What gather() writes: bytes of that field over all samples, pads included; of all fields
+  /// where the name is empty. Error(format) names the sample that has no such field.
+  [[nodiscard]] std::uint64_t bytes(std::string_view field) const;
+  /// Copies one field of every sample into one buffer, in slot order and without gaps.
+  /// \param field its name; empty: all fields of each sample, one after the other as stored
+  /// \param into at least bytes(field); huge pages, and memory that is used again, make it fast
+  /// \param offsets nothing, or size() + 1 values: sample i fills [offsets[i], offsets[i + 1])
+  /// \return the bytes written
+  /// Nothing is written on an error. Error(format) names the sample that has no such field;
+  /// Error(invalid_argument): a buffer too small, or another number of offsets.
+  std::uint64_t gather(std::string_view field, std::span<std::byte> into,
+                       std::span<std::uint64_t> offsets = {}) const;
+
   struct Impl;
   explicit Batch(std::unique_ptr<Impl> impl) noexcept;
 

@@ -18,7 +18,7 @@ namespace {
 struct Outputs {
   std::string order;
   std::string report;
-  std::string consume = "touch";  // touch | none
+  std::string consume = "touch";  // touch | gather | none
 };
 
 std::string speed(const EpochStats& epoch, std::uint64_t ranks) {
@@ -28,9 +28,32 @@ std::string speed(const EpochStats& epoch, std::uint64_t ranks) {
                      epoch.stall_seconds);
 }
 
-/// The consumer: touches every byte of every batch, and writes down the order if asked to.
-Epoch consume(Loader& loader, comm::Communicator& comm, Watch& watch, telemetry::Progress& progress,
-              const Config& config, OrderFile* order, bool touch) {
+/// What is done with a batch. Its memory is used again.
+class Consumer {
+ public:
+  Consumer(const std::string& how, OrderFile* order)
+      : touch_(how == "touch"), gather_(how == "gather"), order_(order) {}
+
+  void operator()(const Batch& batch) {
+    for (std::size_t slot = 0; touch_ && slot < batch.size(); ++slot) {
+      const auto payload = loader::payload_of(batch[slot].fields);
+      if (order_ != nullptr) order_->row(batch, slot, payload.bytes, payload.crc);
+    }
+    if (!gather_) return;
+    if (const auto bytes = batch.bytes(""); bytes > buffer_.size()) buffer_.resize(bytes);
+    batch.gather("", buffer_);
+  }
+
+ private:
+  bool touch_;
+  bool gather_;
+  OrderFile* order_;
+  std::vector<std::byte> buffer_;
+};
+
+/// Delivers an epoch to the consumer.
+Epoch deliver(Loader& loader, comm::Communicator& comm, Watch& watch, telemetry::Progress& progress,
+              const Config& config, OrderFile* order, Consumer& consume) {
   const auto& plan = loader.plan();
   const auto number = loader.epoch_stats().epoch;
   progress.begin(
@@ -38,10 +61,7 @@ Epoch consume(Loader& loader, comm::Communicator& comm, Watch& watch, telemetry:
       plan.steps);
   const double cpu = cpu_seconds();
   while (const auto batch = loader.next()) {
-    for (std::size_t slot = 0; touch && slot < batch->size(); ++slot) {
-      const auto payload = loader::payload_of((*batch)[slot].fields);
-      if (order != nullptr) order->row(*batch, slot, payload.bytes, payload.crc);
-    }
+    consume(*batch);
     if (order != nullptr) watch([&] { order->step(); });
     if (progress.due()) {
       progress.update(batch->step() + 1, speed(loader.epoch_stats(), plan.ranks));
@@ -78,9 +98,10 @@ int run(const Config& config, const Outputs& outputs, comm::Communicator& comm) 
     if (!outputs.order.empty()) order.emplace(outputs.order, comm);
     std::vector<Epoch> epochs;
     double seconds = 0;
+    auto* rows = order ? &*order : nullptr;
+    Consumer consumer(outputs.consume, rows);
     while (loader.begin_epoch()) {
-      epochs.push_back(consume(loader, comm, watch, progress, config, order ? &*order : nullptr,
-                               outputs.consume == "touch"));
+      epochs.push_back(deliver(loader, comm, watch, progress, config, rows, consumer));
       seconds += epochs.back().seconds;
     }
     watch([&] {
@@ -123,15 +144,16 @@ void add_run(CLI::App& app, Action& chosen) {
                       "CSV, a row for each delivered sample: epoch, step, rank, slot, sample, key, "
                       "bytes, crc32c, pad",
                       [outputs](std::string_view v) { outputs->order = v; }, "Output"});
-  settings.push_back({"consume", "touch|none",
-                      "what is done with batches: every byte is read, or nothing, as a limit for "
-                      "benchmarks [touch]",
-                      [outputs](std::string_view v) {
-                        check(v == "touch" || v == "none", ErrorCode::invalid_argument,
-                              "'{}' is unknown: give touch or none", v);
-                        outputs->consume = v;
-                      },
-                      "Output"});
+  settings.push_back(
+      {"consume", "touch|gather|none",
+       "what is done with batches: every byte is read, or copied into one buffer, or "
+       "nothing, as a limit for benchmarks [touch]",
+       [outputs](std::string_view v) {
+         check(v == "touch" || v == "gather" || v == "none", ErrorCode::invalid_argument,
+               "'{}' is unknown: give touch, gather or none", v);
+         outputs->consume = v;
+       },
+       "Output"});
   settings.push_back({"report", "FILE", "JSON with what was delivered, and how fast",
                       [outputs](std::string_view v) { outputs->report = v; }, "Output"});
   auto options = std::make_shared<Options>(*command, settings);
