@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "exchange/exchange.hpp"
@@ -18,7 +20,8 @@ struct Batch::Impl {
 
   std::uint64_t epoch = 0;
   exchange::LocalBatch local;
-  std::vector<format::ParsedSample> parsed;
+  std::vector<Field> fields;                        ///< of all samples, one after the other
+  std::vector<std::unique_ptr<std::string>> texts;  ///< that keys and names view
   std::vector<Sample> samples;
   std::function<void()> release;  ///< called once the batch's memory is not looked at any more
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "format/format.hpp"
+
 namespace faro::exchange {
 namespace {
 
@@ -44,8 +46,9 @@ std::optional<LocalBatch> Exchange::take() {
     if (ready_.empty()) return batch;
     batch = std::move(ready_.front());
     ready_.pop_front();
+    if (ready_.size() != schedule_.options().steps_per_round) return batch;
   }
-  progress_.notify();
+  progress_.notify();  // there is room for a round, as await_room() sees it
   return batch;
 }
 
@@ -222,6 +225,14 @@ bool Exchange::await_room() {
   return true;
 }
 
+void Exchange::prefetch_extent(const order::Place& place) const {
+  const int node_rank = options_.node_rank[plan_->order.reader(place.turn)];
+  if (node_rank < 0) return;
+  const auto& block = manifest_.blocks[plan_->order.block(place.turn)];
+  __builtin_prefetch(arena_.at(node_rank, plan_->address[place.turn]) + index_offset(block) +
+                     place.index * sizeof(format::Extent));
+}
+
 void Exchange::fill_slots() {
   const auto& steps = plan_->steps;
   const auto rank = static_cast<std::uint32_t>(comm_.rank());
@@ -231,9 +242,15 @@ void Exchange::fill_slots() {
     const auto slice = steps.slice(step, rank);
     auto& batch = batches_.emplace_back(LocalBatch{round_.epoch, step, slice.first,
                                                    std::vector<SampleRef>(slice.size()), arrival_});
+    // Places first: their extents lie anywhere in the arena, and come while others are computed.
+    places_.clear();
     for (auto slot = slice.first; slot < slice.last; ++slot) {
       const auto position = steps.position(step, slot);
-      const auto place = windows_.at_position(position).place(position);
+      places_.push_back(windows_.at_position(position).place(position));
+      prefetch_extent(places_.back());
+    }
+    for (auto slot = slice.first; slot < slice.last; ++slot) {
+      const auto& place = places_[slot - slice.first];
       const auto& block = manifest_.blocks[plan_->order.block(place.turn)];
       auto& sample = batch.samples[slot - slice.first];
       sample.number = block.first_sample + place.index;

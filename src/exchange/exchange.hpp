@@ -122,6 +122,7 @@ class Exchange {
   void begin_round();
   void end_round();
   void fill_slots();
+  void prefetch_extent(const order::Place& place) const;
   void receive(const comm::Incoming& incoming);
   void resolve(const Awaited& peer);
   std::span<std::byte> arrival_room(std::uint64_t bytes);
@@ -147,8 +148,9 @@ class Exchange {
   Agreement agreement_;
   RollCall roll_call_;
   std::shared_ptr<Arrival> arrival_;
-  std::vector<LocalBatch> batches_;  // of the round, being built
-  std::map<int, Awaited> awaited_;   // by rank: the peers that send to this one in the round
+  std::vector<LocalBatch> batches_;   // of the round, being built
+  std::vector<order::Place> places_;  // of a batch, being found
+  std::map<int, Awaited> awaited_;    // by rank: the peers that send to this one in the round
 
   mutable std::mutex mutex_;  // guards what the consumer sees
   std::deque<LocalBatch> ready_;

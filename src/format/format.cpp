@@ -1,5 +1,7 @@
 #include "format/format.hpp"
 
+#include <iterator>
+
 #include "base/error.hpp"
 #include "format/formats.hpp"
 #include "format/memory_source.hpp"
@@ -47,6 +49,11 @@ std::string_view ParsedSample::keep(std::string text) {
 void ParsedSample::clear() {
   key = {};
   fields.clear();
+  kept_.clear();
+}
+
+void ParsedSample::move_kept(std::vector<std::unique_ptr<std::string>>& to) {
+  to.insert(to.end(), std::make_move_iterator(kept_.begin()), std::make_move_iterator(kept_.end()));
   kept_.clear();
 }
 

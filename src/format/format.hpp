@@ -59,6 +59,8 @@ class ParsedSample {
   /// A stable copy of a text that does not stand in the bytes as such.
   std::string_view keep(std::string text);
   void clear();
+  /// Hands over what keep() has made, so that its copies outlive the next clear().
+  void move_kept(std::vector<std::unique_ptr<std::string>>& to);
 
  private:
   std::vector<std::unique_ptr<std::string>> kept_;

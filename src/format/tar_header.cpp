@@ -47,6 +47,11 @@ HeaderKind classify(Header header) {
                                                                               : HeaderKind::damaged;
 }
 
+HeaderKind classify_seen(Header header) {
+  // A valid header's checksum is above 0, so it begins with a digit, a space or base-256's mark.
+  return header[checksum_at] == std::byte{0} ? HeaderKind::zero : HeaderKind::valid;
+}
+
 std::optional<std::uint64_t> number(std::span<const std::byte> field) {
   if ((field[0] & std::byte{0x80}) != std::byte{0}) return base256(field);
   std::size_t i = 0;

@@ -22,6 +22,8 @@ enum class HeaderKind { zero, valid, damaged };
 /// Compares the checksum with the sum of the bytes, unsigned as POSIX says and signed as some old
 /// writers had it.
 [[nodiscard]] HeaderKind classify(Header header);
+/// The same for a header that classify() has called valid or zero: one byte tells them apart.
+[[nodiscard]] HeaderKind classify_seen(Header header);
 
 /// A number as tar stores it: octal text, or base-256 (first bit set) where octal is too short.
 /// Nothing where it is malformed, negative or above 64 bits. Blank is 0.

@@ -31,7 +31,7 @@ bool Walker::next(Member& member) {
   bool pending = false;  // an extension header waits for its member
   while (!at_end(pending)) {
     const Header header(source_.read(position_, block).first<block>());
-    const auto kind = classify(header);
+    const auto kind = finish_ == Finish::either ? classify_seen(header) : classify(header);
     if (kind == HeaderKind::zero) {
       if (pending) damaged(position_, "the end marker follows an extension header");
       check_marker();

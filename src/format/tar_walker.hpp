@@ -24,7 +24,9 @@ struct Member {
 enum class Finish {
   marker,    ///< a shard: two zero blocks, then anything
   at_bytes,  ///< a block within a shard: where its bytes end
-  either,    ///< a sample: a shard's last one has the marker
+  /// A sample that a scan has found: a shard's last one has the marker. The scan has compared its
+  /// headers' checksums, which are not looked at again.
+  either,
 };
 
 /// Walks the members of a tar file by reading their headers, never their payloads: the one reader

@@ -115,7 +115,7 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
       node_rank_(map_nodes(world, node)),
       schedule_(dataset.manifest, schedule_options(config, run)),
       arena_(take_arena(world, node, run.capacity)),
-      leases_(std::make_shared<Leases>(arena_, progress_)),
+      leases_(std::make_shared<Leases>(arena_, progress_, !run.plan.resident || run.arrivals > 0)),
       threaded_(world.concurrent()) {
   exchange::ExchangeOptions options;
   options.node_rank = node_rank_;

@@ -12,8 +12,9 @@ namespace faro::loader {
 /// Thread safe. Batches share it, so that one that outlives its loader does no harm by itself.
 class Leases {
  public:
-  Leases(exchange::Arena& arena, exchange::Progress& progress)
-      : arena_(&arena), progress_(&progress) {}
+  /// \param awaited whether anybody waits for the memory that is given back
+  Leases(exchange::Arena& arena, exchange::Progress& progress, bool awaited)
+      : arena_(&arena), progress_(&progress), awaited_(awaited) {}
 
   /// A batch of a step (counted over the run) is handed out. Steps are taken in order.
   void take(std::uint64_t step) {
@@ -26,7 +27,7 @@ class Leases {
     held_.erase(step);
     if (arena_ == nullptr) return;
     arena_->publish_released(held_.empty() ? next_ : *held_.begin());
-    progress_->notify();
+    if (awaited_) progress_->notify();
   }
   /// How many steps before the next one the oldest batch is that is still held; 0 for none.
   [[nodiscard]] std::uint64_t age() const {
@@ -45,6 +46,7 @@ class Leases {
   std::uint64_t next_ = 0;
   exchange::Arena* arena_;
   exchange::Progress* progress_;
+  bool awaited_;
 };
 
 }  // namespace faro::loader

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t page = 4096;
 constexpr std::uint64_t round_target = 1U << 20;  // bytes of a rank's share of a round
+constexpr std::uint64_t round_pointers = 1024;    // samples of a rank's share, where it is pointers
 constexpr std::uint64_t most_steps_per_round = 16;
 // Memory of one descriptor on its way from the order to the consumer: its reference, the public
 // view, two fields and their owner.
@@ -89,10 +90,16 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   plan.resident = plan.window_bytes >= manifest.bytes;
 
   // A round: as many steps as make a message worth sending, but no more windows at once for it.
+  // Where all samples stay in one node's arena a round moves pointers alone, and holds no memory
+  // up: as many as make its all-reduce and its wake-ups small beside them, whatever the samples'
+  // size.
   const auto mean =
       std::max<std::uint64_t>(manifest.bytes / std::max<std::uint64_t>(manifest.samples, 1), 1);
   auto steps = std::clamp<std::uint64_t>(round_target / checked_mul(mean, facts.local), 1,
                                          most_steps_per_round);
+  if (plan.resident && !facts.remote) {
+    steps = std::clamp<std::uint64_t>(round_pointers / facts.local, steps, most_steps_per_round);
+  }
   const auto whole = std::max(plan.window_bytes, manifest.largest_block);
   // What is in use at once: the round, the batches still held, and what `drop` leaves out wherever
   // an epoch ends between them.

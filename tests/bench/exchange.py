@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The exchange on one node, beside pack + MPI_Alltoallv + unpack, a message a sample, and a get a sample.
 
-Makes about 128 MB of tar shards a sample size in memory and runs bin/exchange_bench (built with
+Makes about 256 MB of tar shards a sample size in memory and runs bin/exchange_bench (built with
 FARO_BUILD_BENCH) on them: every way in turn, in the same processes, with the same order, from memory.
 Prints bytes delivered in order over a memcpy of as many ranks at once: medians over repetitions of the
 ratios within a repetition. "read" counts a consumer that reads every byte, whichever way it got them.
@@ -14,7 +14,7 @@ import argparse, io, json, math, os, random, statistics, subprocess, sys, tarfil
 ENVIRONMENT = dict(os.environ, OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_mpi_yield_when_idle="1",
                    OMPI_MCA_hwloc_base_binding_policy="none", OMPI_ALLOW_RUN_AS_ROOT="1",
                    OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-BYTES = 128 << 20
+BYTES = 256 << 20
 SHARDS = 8
 # Bytes of a sample, and samples of a rank's batch.
 SIZES = {"4K": (lambda _: 4096, 64), "100K": (lambda _: 100 << 10, 64), "1M": (lambda _: 1 << 20, 8),

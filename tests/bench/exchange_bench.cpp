@@ -1,11 +1,11 @@
 // The exchange on one node beside other ways to bring the same samples to the same slots: bytes
 // delivered in order, over a memcpy of as many ranks at once. Driven by exchange.py.
 //
-//     mpirun -n RANKS exchange_bench DATA GLOBAL_BATCH REPETITIONS SECONDS
+//     mpirun -n RANKS exchange_bench DATA GLOBAL_BATCH REPETITIONS SECONDS [WAY]
 //
 // The data set is read before anything is timed (window = full keeps it). All ways run in turn, in
 // one process each rank, with the same order; rank 0 prints one line of JSON with what each
-// repetition took.
+// repetition took. WAY: that one alone, for a profiler.
 #include <sys/resource.h>
 
 #include <chrono>
@@ -159,7 +159,8 @@ class Bench {
         seconds_(seconds),
         world_(comm::from_mpi(MPI_COMM_WORLD)) {}
 
-  nlohmann::ordered_json run() {
+  /// \param only a way, or empty for all
+  nlohmann::ordered_json run(const std::string& only) {
     const auto dataset = loader::open_dataset(config_, *world_, {});
     Loader faro(config_);
     loader_ = &faro;
@@ -177,7 +178,7 @@ class Bench {
     ways_.emplace(MPI_COMM_WORLD, own, rounds_);
     compare();
 
-    const std::map<std::string, std::function<void()>> all{
+    std::map<std::string, std::function<void()>> all{
         {"memcpy", [&] { each(&Ways::copy, false); }},
         {"faro, in place", [&] { deliver(Consume::nothing); }},
         {"faro, in place, read", [&] { deliver(Consume::sum); }},
@@ -190,6 +191,7 @@ class Bench {
         {"get each", [&] { each(&Ways::get_each, false); }},
         {"get each, read", [&] { each(&Ways::get_each, true); }},
     };
+    if (!only.empty()) std::erase_if(all, [&](const auto& way) { return way.first != only; });
     nlohmann::ordered_json result{{"ranks", plan.ranks},
                                   {"samples", plan.samples_per_epoch},
                                   {"steps", plan.steps},
@@ -293,8 +295,8 @@ class Bench {
 int main(int argc, char** argv) {
   int level = 0;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: exchange_bench DATA GLOBAL_BATCH REPETITIONS SECONDS\n");
+  if (argc != 5 && argc != 6) {
+    std::fprintf(stderr, "usage: exchange_bench DATA GLOBAL_BATCH REPETITIONS SECONDS [WAY]\n");
     MPI_Abort(MPI_COMM_WORLD, 2);
   }
   try {
@@ -306,7 +308,8 @@ int main(int argc, char** argv) {
     config.epochs = 1'000'000;
     config.max_requests = 4;
     const auto result =
-        bench::Bench(config, std::strtoull(argv[3], nullptr, 10), std::atof(argv[4])).run();
+        bench::Bench(config, std::strtoull(argv[3], nullptr, 10), std::atof(argv[4]))
+            .run(argc == 6 ? argv[5] : "");
     if (faro::comm::job_rank() == 0) std::printf("%s\n", result.dump().c_str());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "exchange_bench: %s\n", error.what());
