@@ -88,6 +88,7 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"windows", plan.windows},
       {"steps", plan.steps},
       {"steps_per_round", plan.steps_per_round},
+      {"exchange_thread", plan.exchange_thread},
       {"samples_per_epoch", plan.samples_per_epoch},
       {"pads_per_epoch", plan.pads_per_epoch},
       {"epoch_requests", plan.epoch_requests},
