@@ -121,6 +121,18 @@ class Order(Test):
             runs = sum(abs(x - y) == 1 for x, y in zip(order, order[1:]))
             self.assertLess(runs, 20, f"{name}")
 
+    def test_consumers(self):
+        """Whatever the consumer does with batches, it gets all of them."""
+        for how in ("touch", "gather", "none"):
+            report = self.path(how + ".json")
+            self.faro("run", self.data, "--consume", how, "--end", "pad", "--verify", "--report",
+                      report, ranks=2)
+            report = read_json(report)
+            self.assertEqual(report["samples"], len(self.samples))
+            self.assertEqual(report["bytes"], sum(sample.bytes for sample in self.samples))
+        self.fails("run", self.data, "--consume", "gather", "--order", self.path("order.csv"),
+                   says=("order", "touch"), ranks=2)
+
     def test_first_epoch(self):
         """Epoch 2 of a longer run is the first of one that begins there."""
         for window in ("200K", "full"):
