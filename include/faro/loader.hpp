@@ -48,6 +48,9 @@ struct Plan {
   std::uint64_t index_bytes = 0;            ///< read from the store by indexing, all ranks
   std::uint64_t index_requests = 0;
   std::uint64_t steps_per_round = 0;  ///< that are exchanged together
+  /// The exchange has a thread of its own, and goes on while the consumer computes. Without
+  /// MPI_THREAD_MULTIPLE it works inside next().
+  bool exchange_thread = true;
   std::string digest;                 ///< of the data set
 };
 

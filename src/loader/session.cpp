@@ -65,8 +65,14 @@ Session::Session(const Config& given, std::unique_ptr<comm::Communicator> world,
     run_ = make_plan(dataset_.manifest, config_, machine);
     run_.plan.index_bytes = dataset_.index_cost.bytes;
     run_.plan.index_requests = dataset_.index_cost.requests;
+    run_.plan.exchange_thread = world_->concurrent();
     check_budget(run_.plan, config_);
   });
+  if (!run_.plan.exchange_thread && log_ && world_->rank() == 0) {
+    log_(
+        "MPI gives less than MPI_THREAD_MULTIPLE: the exchange works inside next(), and not while "
+        "the consumer computes");
+  }
   engine_.emplace(config_, dataset_, run_, *world_, *node_, log_);
 }
 

@@ -1,7 +1,9 @@
 // The loader as a training code uses it, on every rank of a real job.
 #include "faro/loader.hpp"
 
+#include <algorithm>
 #include <array>
+#include <string>
 #include <vector>
 
 #include "dataset.hpp"
@@ -59,6 +61,20 @@ TEST(Loader, StopsEarlyOnAllRanksAndStartsAgain) {
     ASSERT_TRUE(loader.begin_epoch());
     for (int i = 0; i < steps; ++i) ASSERT_TRUE(loader.next());
   }
+}
+
+TEST(Loader, SaysWhereTheExchangeHasNoThread) {
+  int level = 0;
+  MPI_Query_thread(&level);
+  RawData data;
+  std::vector<std::string> lines;
+  const Loader loader(data.config, MPI_COMM_WORLD,
+                      [&](const std::string& line) { lines.push_back(line); });
+  const auto told = std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.find("the exchange works inside next()") != std::string::npos;
+  });
+  EXPECT_EQ(loader.plan().exchange_thread, level == MPI_THREAD_MULTIPLE);
+  EXPECT_EQ(told, level < MPI_THREAD_MULTIPLE && data.world->rank() == 0 ? 1 : 0);
 }
 
 TEST(Loader, PassesOverWhatIsLeftOfAnEpoch) {
