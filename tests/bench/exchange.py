@@ -8,6 +8,10 @@ ratios within a repetition. "read" counts a consumer that reads every byte, whic
 
     tests/bench/exchange.py build/release/bin [--ranks 2 4 8] [--sizes 4K 100K 1M mixed] [--repetitions 7]
         [--seconds 0.2] [--json FILE] [--directory /dev/shm/x]
+    tests/bench/exchange.py build/release/bin --overlap
+
+--overlap: what a consumer waits that computes twice as long as the exchange takes, by bin/overlap_bench,
+and the CPU time of ranks whose consumers sleep for 10 s.
 """
 import argparse, io, json, math, os, random, statistics, subprocess, sys, tarfile, tempfile
 
@@ -83,6 +87,21 @@ def table(results):
         print(f"  {r['size']:6}{r['ranks']:3} ranks: " + ", ".join(got))
 
 
+def overlap(program, directory, options):
+    print("ranks  others' samples by  exchange ms  waited / exchange (least to most)  CPU s in 10 s of idling")
+    for ranks, node, way in [(1, 0, "pointer"), (2, 0, "pointer"), (2, 1, "message"), (8, 0, "pointer"), (8, 1, "message")]:
+        run = subprocess.run(["mpirun", "-n", str(ranks), program, directory, str(ranks * 64), str(node),
+                              str(options.repetitions), "10"], env=ENVIRONMENT, text=True, capture_output=True,
+                             timeout=600, check=False)
+        if run.returncode != 0:
+            sys.exit(f"{program} on {ranks} ranks: {run.stderr}")
+        result = json.loads(run.stdout)
+        waits = sorted(a / b for a, b in zip(result["stall_seconds"], result["exchange_seconds"]))
+        print(f"{ranks:5}  {way:20}{statistics.median(result['exchange_seconds']) * 1e3:11.2f}"
+              f"{statistics.median(waits):14.3f} ({waits[0]:.3f} to {waits[-1]:.3f}){result['idle_cpu_seconds']:22.2f}",
+              flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binaries")
@@ -92,13 +111,19 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.2, help="that one way is measured at a time")
     parser.add_argument("--json", help="writes every repetition's figures there")
     parser.add_argument("--directory", help="keeps the data sets there")
+    parser.add_argument("--overlap", action="store_true")
     options = parser.parse_args()
+    if options.overlap:
+        options.sizes = ["100K"]
     results = []
     with tempfile.TemporaryDirectory(prefix="faro-exchange-", dir="/dev/shm") as temporary:
         for size in options.sizes:
             directory = os.path.join(options.directory or temporary, size)
             if not os.path.isdir(directory):
                 make(directory, size)
+            if options.overlap:
+                overlap(os.path.join(options.binaries, "overlap_bench"), directory, options)
+                return
             for ranks in options.ranks:
                 results.append(measure(os.path.join(options.binaries, "exchange_bench"), directory, size, ranks, options))
     table(results)
