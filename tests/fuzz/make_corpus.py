@@ -1,9 +1,11 @@
-"""Writes the fuzzers' seeds below the folder of argv[1]: tar/, manifest/, toml/, s3/ and http/."""
+"""Writes the fuzzers' seeds below the folder of argv[1]: tar/, manifest/, toml/, s3/, http/ and field/."""
 import io
 import os
 import struct
 import sys
 import tarfile
+
+from PIL import Image
 
 root = sys.argv[1]
 
@@ -134,3 +136,29 @@ put("http", "empty", b"HTTP/1.1 416 x\r\nContent-Range: bytes */0\r\n\r\n")
 put("http", "later", b"HTTP/1.1 503 Slow Down\r\nRetry-After: 120\r\nx-amz-bucket-region: r\r\n\r\n")
 put("http", "wrong", b"HTTP/1.1 206 x\r\nContent-Range: bytes 0-18446744073709551615/*\r\n"
                      b"Content-Encoding: gzip\r\n\r\n")
+
+for mode in ("L", "RGB", "RGBA", "P", "1"):
+    out = io.BytesIO()
+    Image.radial_gradient("L").resize((9, 7)).convert(mode).save(out, "png")
+    put("field", f"png-{mode}", b"p" + out.getvalue())
+for name, mode, options in (("grey", "L", {}), ("rgb", "RGB", {}), ("cmyk", "CMYK", {}),
+                            ("progressive", "RGB", {"progressive": True})):
+    out = io.BytesIO()
+    Image.radial_gradient("L").resize((17, 19)).convert(mode).save(out, "jpeg", **options)
+    put("field", f"jpeg-{name}", b"j" + out.getvalue())
+for name, header in (("one", "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"),
+                     ("two", "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 4), }"),
+                     ("none", "{'descr': '<i8', 'fortran_order': False, 'shape': (), }")):
+    put("field", f"npy-{name}", b"n\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header.encode() + bytes(12))
+put("field", "label", b"l 12\n")
+put("field", "tensors", b'''t[tensors]
+on_bad_sample = "skip"
+[[tensor]]
+name = "x"
+field = "png"
+decode = "png"
+type = "f16"
+layout = "nchw"
+steps = [{ op = "random_resized_crop", size = [4, 4], scale = [0.1, 1] }, { op = "horizontal_flip" },
+         { op = "normalise", mean = [0.5], std = [0.2] }]
+''')
