@@ -35,6 +35,7 @@ tests=(
   iproute2                           # several hosts on this machine
   clang libclang-rt-14-dev           # libFuzzer
   python3 python3-h5py               # other readers of what faro writes
+  python3-numpy python3-pil          # other writers of what it decodes
 )
 
 wanted=("${build[@]}")

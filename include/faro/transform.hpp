@@ -153,10 +153,11 @@ using UserDraw = std::function<double()>;  ///< the next in [0, 1), in steps of 
 /// \param values in stored order (height, width, channels), as f32
 /// \param shape of the sample, in stored order
 /// Called by several threads at once. What it throws makes the sample a bad one.
-using UserTransform = std::function<void(std::span<float> values,
-                                         std::span<const std::uint64_t> shape, UserDraw draw)>;
+using UserTransform = std::function<void(
+    std::span<float> values, std::span<const std::uint64_t> shape, const UserDraw& draw)>;
 
-/// Makes a step known to TOML and C++ by a name. Before the TensorLoader is made, on all ranks.
+/// Makes a step known to TOML and C++ by a name. Before the TOML is read and the TensorLoader made,
+/// on all ranks.
 /// Error(invalid_argument): the name is empty, built in, or taken. Thread safe.
 void register_transform(const std::string& name, UserTransform transform);
 

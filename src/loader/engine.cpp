@@ -234,7 +234,7 @@ void Engine::pass_on_notices() {
   if (const auto line = notices_.take()) log_(*line);
 }
 
-void Engine::await(std::unique_ptr<comm::Operation> operation) {
+void Engine::await(std::unique_ptr<comm::Operation> operation, bool heed_failure) {
   const Waiting waiting(*exchange_);
   const auto start = Clock::now();
   Backoff backoff;
@@ -243,9 +243,9 @@ void Engine::await(std::unique_ptr<comm::Operation> operation) {
     if (!threaded_) step();
     backoff.pause(progress_, seen);
     const double seconds = seconds_since(start);
-    const auto failure = exchange_->failure();
+    const auto failure = heed_failure ? exchange_->failure() : std::nullopt;
     if (!failure && seconds <= config_.peer_timeout) continue;
-    if (!failure && !exchange_->finished()) {
+    if (!failure && heed_failure && !exchange_->finished()) {
       exchange_->give_up(seconds);  // it fails soon, and says for whom
       continue;
     }
@@ -292,7 +292,7 @@ void Engine::close_epoch(std::uint64_t epoch) {
     const order::Steps steps(dataset_.manifest.samples, config_.global_batch,
                              static_cast<std::uint32_t>(proofs_->size()), config_.end);
     proof_->close(epoch, steps.delivered(), *proofs_,
-                  [this](auto operation) { await(std::move(operation)); });
+                  [this](auto operation) { await(std::move(operation), true); });
   }
   if (plan) schedule_.forget_before(epoch + 1);
   if (!last) return;

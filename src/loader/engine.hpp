@@ -63,8 +63,8 @@ class Engine {
   void drive();
   /// Drives the exchange; what goes wrong in it ends it.
   bool step() noexcept;
-  /// Until it is done; a failure of the exchange ends the wait: peers will not come then.
-  void await(std::unique_ptr<comm::Operation> operation);
+  /// \param heed_failure whether a failure of the exchange ends the wait: peers will not come then
+  void await(std::unique_ptr<comm::Operation> operation, bool heed_failure);
   /// All ranks' consumers have come to the end, or the error of all ranks.
   void await_end();
   void count_left_out(std::uint64_t epoch);

@@ -1,9 +1,11 @@
-"""Writes the fuzzers' seeds below the folder of argv[1]: tar/, manifest/, toml/, s3/ and http/."""
+"""Writes the fuzzers' seeds below the folder of argv[1]: tar/, manifest/, toml/, s3/, http/ and field/."""
+import base64
 import io
 import os
 import struct
 import sys
 import tarfile
+import zlib
 
 root = sys.argv[1]
 
@@ -134,3 +136,56 @@ put("http", "empty", b"HTTP/1.1 416 x\r\nContent-Range: bytes */0\r\n\r\n")
 put("http", "later", b"HTTP/1.1 503 Slow Down\r\nRetry-After: 120\r\nx-amz-bucket-region: r\r\n\r\n")
 put("http", "wrong", b"HTTP/1.1 206 x\r\nContent-Range: bytes 0-18446744073709551615/*\r\n"
                      b"Content-Encoding: gzip\r\n\r\n")
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+for name, depth, colour, row in (("grey", 8, 0, 9), ("bit", 1, 0, 2), ("rgb", 8, 2, 27),
+                                 ("palette", 4, 3, 5), ("rgba", 8, 6, 36)):
+    rows = b"".join(bytes([y % 5]) + bytes((x * y) % 7 for x in range(row)) for y in range(7))
+    palette = chunk(b"PLTE", bytes(range(48))) + chunk(b"tRNS", b"\x01\x02") if colour == 3 else b""
+    header = struct.pack(">IIBBBBB", 9, 7, depth, colour, 0, 0, 0)
+    put("field", f"png-{name}", b"p\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette +
+        chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+# Of 9 x 9 pixels, by Pillow.
+JPEGS = {
+    "grey": "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDACgcHiMeGSgjISMtKygwPGRBPDc3PHtYXUlkkYCZlo+AjIqgtObDoKrarYqMyP/L2u71"
+        "////m8H////6/+b9//j/wAALCAAJAAkBAREA/8QAFgABAQEAAAAAAAAAAAAAAAAABAAB/8QAHBAAAgEFAQAAAAAAAAAAAAAAAAMR"
+        "AQISFDNh/9oACAEBAAA/AMYx+1FJgZkz0r+wg//Z",
+    "rgb": "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDACgcHiMeGSgjISMtKygwPGRBPDc3PHtYXUlkkYCZlo+AjIqgtObDoKrarYqMyP/L2u71"
+        "////m8H////6/+b9//j/2wBDASstLTw1PHZBQXb4pYyl+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4"
+        "+Pj4+Pj4+Pj/wAARCAAJAAkDASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAABAAB/8QAHBAAAgEFAQAAAAAAAAAAAAAAAAMR"
+        "AQISFDNh/8QAFAEBAAAAAAAAAAAAAAAAAAAAAP/EABQRAQAAAAAAAAAAAAAAAAAAAAD/2gAMAwEAAhEDEQA/AMYx+1FJgZkz0r+w"
+        "gD//2Q==",
+    "cmyk": "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwAoHB4jHhkoIyEjLSsoMDxkQTw3Nzx7WF1JZJGAmZaPgIyKoLTmw6Cq2q2KjMj/y9ru9f//"
+        "/5vB////+v/m/f/4/8AAFAgACQAJBEMRAE0RAFkRAEsRAP/EABcAAQEBAQAAAAAAAAAAAAAAAAAFBAH/xAAcEAEAAgEFAAAAAAAA"
+        "AAAAAAAAAxEBAhIUM2H/2gAOBEMATQBZAEsAAD8AsrKy5JJPyqxdANm6T0A19wDQ/9k=",
+    "progressive": "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDACgcHiMeGSgjISMtKygwPGRBPDc3PHtYXUlkkYCZlo+AjIqgtObDoKrarYqMyP/L2u71"
+        "////m8H////6/+b9//j/2wBDASstLTw1PHZBQXb4pYyl+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4"
+        "+Pj4+Pj4+Pj/wgARCAAJAAkDASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAwAB/8QAFAEBAAAAAAAAAAAAAAAAAAAAAP/a"
+        "AAwDAQACEAMQAAABxpD/xAAYEAACAwAAAAAAAAAAAAAAAAAAARIhQf/aAAgBAQABBQJtys0//8QAFBEBAAAAAAAAAAAAAAAAAAAA"
+        "AP/aAAgBAwEBPwF//8QAFBEBAAAAAAAAAAAAAAAAAAAAAP/aAAgBAgEBPwF//8QAFBABAAAAAAAAAAAAAAAAAAAAIP/aAAgBAQAG"
+        "PwIf/8QAFxABAAMAAAAAAAAAAAAAAAAAAAEQEf/aAAgBAQABPyEek1//2gAMAwEAAgADAAAAEPP/xAAUEQEAAAAAAAAAAAAAAAAA"
+        "AAAA/9oACAEDAQE/EH//xAAUEQEAAAAAAAAAAAAAAAAAAAAA/9oACAECAQE/EH//xAAZEAABBQAAAAAAAAAAAAAAAAARAAEQIXH/"
+        "2gAIAQEAAT8QomIWk3//2Q==",
+}
+for name, text in JPEGS.items():
+    put("field", f"jpeg-{name}", b"j" + base64.b64decode(text))
+for name, header in (("one", "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"),
+                     ("two", "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 4), }"),
+                     ("none", "{'descr': '<i8', 'fortran_order': False, 'shape': (), }")):
+    put("field", f"npy-{name}", b"n\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header.encode() + bytes(12))
+put("field", "label", b"l 12\n")
+put("field", "tensors", b'''t[tensors]
+on_bad_sample = "skip"
+[[tensor]]
+name = "x"
+field = "png"
+decode = "png"
+type = "f16"
+layout = "nchw"
+steps = [{ op = "random_resized_crop", size = [4, 4], scale = [0.1, 1] }, { op = "horizontal_flip" },
+         { op = "normalise", mean = [0.5], std = [0.2] }]
+''')

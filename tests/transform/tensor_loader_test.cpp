@@ -1,6 +1,7 @@
 // Tensors of a shuffled data set of PNG images and labels, on any number of ranks.
 #include "faro/tensor_loader.hpp"
 
+#include <dlpack/dlpack.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -250,6 +251,48 @@ TEST(TensorLoader, ABatchMayBeHeldAsLongAsLeasesAllow) {
         ErrorCode::invalid_argument);
     EXPECT_SAYS(text, "tensor batches are held");
   }
+}
+
+TEST(TensorLoader, ADlpackTensorKeepsTheBatchsMemory) {
+  Images data;
+  data.tensors.transform_threads = 0;
+  data.tensors.tensors[0].type = Type::bf16;
+  DLManagedTensor* image = nullptr;
+  std::vector<std::uint16_t> before;
+  {
+    TensorLoader loader(data.config, data.tensors);
+    ASSERT_TRUE(loader.begin_epoch());
+    auto batch = loader.next();
+    ASSERT_TRUE(batch && batch->size() > 0);
+    const auto values = (*batch)["image"].values<std::uint16_t>();
+    before.assign(values.begin(), values.end());
+    image = batch->dlpack("image");
+    auto* label = batch->dlpack("label");
+    const auto& tensor = image->dl_tensor;
+    EXPECT_EQ(tensor.data, (*batch)["image"].data);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensor.data) % 256, 0U);
+    EXPECT_EQ(tensor.device.device_type, kDLCPU);
+    EXPECT_EQ(tensor.dtype.code, kDLBfloat);
+    EXPECT_EQ(tensor.dtype.bits, 16);
+    EXPECT_EQ(tensor.dtype.lanes, 1);
+    ASSERT_EQ(tensor.ndim, 4);
+    EXPECT_EQ(tensor.shape[0], static_cast<std::int64_t>(batch->size()));
+    EXPECT_EQ(tensor.strides[0], side * side);
+    EXPECT_EQ(tensor.strides[1], side);
+    EXPECT_EQ(tensor.byte_offset, 0U);
+    EXPECT_EQ(label->dl_tensor.ndim, 1);
+    EXPECT_EQ(label->dl_tensor.dtype.code, kDLInt);
+    EXPECT_EQ(label->dl_tensor.dtype.bits, 64);
+    label->deleter(label);
+    EXPECT_SAYS(
+        error_of([&] { static_cast<void>(batch->dlpack("x")); }, ErrorCode::invalid_argument),
+        "no tensor is called 'x'; there are: image label");
+    batch.reset();
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(loader.next());  // in the ring's other memory
+  }
+  const auto* values = static_cast<const std::uint16_t*>(image->dl_tensor.data);
+  EXPECT_EQ(std::vector<std::uint16_t>(values, values + before.size()), before);
+  image->deleter(image);
 }
 
 TEST(TensorLoader, TensorsArePartOfTheBudget) {
