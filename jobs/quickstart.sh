@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh checkout to a verified global shuffle of real data over 4 ranks.
+# From a fresh checkout to a verified global shuffle of real data over 4 ranks, and a net trained on it.
 set -euo pipefail
 
 usage() {
@@ -8,7 +8,8 @@ usage: jobs/quickstart.sh [DIRECTORY] [--data s3://BUCKET/PREFIX]
 
 Installs what is missing (jobs/setup.sh), builds the faro command, fetches Debian's
 dataset-fashion-mnist, packs its 60,000 training images into tar shards, and delivers them to 4
-ranks for 3 epochs, proving that each sample came exactly once and each byte was read once.
+ranks for 3 epochs, proving that each sample came exactly once and each byte was read once. Then 4
+ranks train a small net on them for 5 epochs (jobs/train) and test it on the 10,000 test images.
 Everything goes under DIRECTORY (build/quickstart); a second run builds and packs nothing again.
 
   --data s3://BUCKET/PREFIX   the shards go to an object store, and are read from there; the bucket
@@ -52,17 +53,17 @@ quietly() {
   "$@" >"$log" 2>&1 </dev/null || { tail -n 40 "$log" >&2; die "failed: $* (all of it: $log)"; }
 }
 
-heading "1/5 What faro is built with"
+heading "1/6 What faro is built with"
 jobs/setup.sh
 
-heading "2/5 The faro command"
+heading "2/6 The faro command and the training job"
 # A build with tests is used as it is.
 [[ -f build/release/build.ninja ]] || quietly cmake --preset release -DFARO_BUILD_TESTS=OFF
-quietly cmake --build --preset release --target faro
+quietly cmake --build --preset release --target faro faro_train
 faro=$root/build/release/bin/faro
 "$faro" --version
 
-heading "3/5 The data: Fashion-MNIST"
+heading "3/6 The data: Fashion-MNIST"
 package=dataset-fashion-mnist
 idx=usr/share/datasets/fashion-mnist
 fetch() {
@@ -104,23 +105,30 @@ if [[ $(id -u) -eq 0 ]]; then  # mpirun would refuse: it does not know that this
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 
-heading "4/5 Packing 60,000 images into tar shards, $ranks ranks"
+heading "4/6 Packing 60,000 images into tar shards, $ranks ranks"
 data=${data:-$out/data}
 packed="$source -> $data"
-if [[ -f $out/packed && $(<"$out/packed") == "$packed" ]]; then
+if [[ -f $out/packed && $(<"$out/packed") == "$packed" && -d $out/test ]]; then
   echo "packed already: $data"
 else
   rm -f "$out/packed" "$out/manifest.faro.h5"
   mpirun -n $ranks "$faro" pack "$source" "$data" --split train --force
+  mpirun -n $ranks "$faro" pack "$source" "$out/test" --split t10k --force  # for the training job
   echo "$packed" >"$out/packed"
 fi
 
-heading "5/5 Three epochs, shuffled globally, $ranks ranks"
+heading "5/6 Three epochs, shuffled globally, $ranks ranks"
 echo "mpirun -n $ranks faro run $data --epochs 3 --seed 1 --global-batch 256 --verify"
 mpirun -n $ranks "$faro" run "$data" --manifest "$out/manifest.faro.h5" \
   --epochs 3 --seed 1 --global-batch 256 --verify --report "$out/report.json"
+
+heading "6/6 A net trained on it for 5 epochs, $ranks ranks"
+echo "mpirun -n $ranks faro_train $data --test $out/test --epochs 5"
+mpirun -n $ranks "$root/build/release/bin/faro_train" "$data" --test "$out/test" \
+  --epochs 5 --log "$out/training.jsonl"
 
 heading "Done"
 echo "shards    $data"
 echo "manifest  $out/manifest.faro.h5"
 echo "report    $out/report.json"
+echo "losses    $out/training.jsonl"

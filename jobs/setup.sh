@@ -26,6 +26,7 @@ build=(
   libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
   libpng-dev libturbojpeg0-dev libdlpack-dev  # images, and tensors for other libraries
   libarchive-dev zlib1g-dev          # faro pack
+  libeigen3-dev                      # the training job
 )
 tests=(
   libgtest-dev ccache make

@@ -22,6 +22,11 @@ find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(LibArchive REQUIRED)
 
+# Only for the training job.
+if(PROJECT_IS_TOP_LEVEL)
+  find_package(Eigen3 3.3 REQUIRED NO_MODULE)
+endif()
+
 if(FARO_WITH_CUDA)
   # FindCUDAToolkit looks in /usr/local/cuda and CUDA_PATH too, CMake's language support does not.
   find_package(CUDAToolkit REQUIRED)

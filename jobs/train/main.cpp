@@ -1,0 +1,198 @@
+// Trains a small net on Fashion-MNIST, data-parallel: mpirun -n 4 faro_train TRAIN --test TEST
+//
+// The same global batches in the same order on any number of ranks, so the same losses but for
+// rounding. faro::TensorLoader brings the samples, faro::GradientSync sums the gradients.
+#include <mpi.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <faro/gradient_sync.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+#include "net.hpp"
+#include "source.hpp"
+#include "trace.hpp"
+
+namespace train {
+namespace {
+
+struct Options {
+  SourceOptions source;
+  std::string test;
+  std::string shuffle = "faro";
+  float rate = 0.02F;
+  float momentum = 0.9F;
+  std::uint64_t max_steps = 0;
+  std::string log;
+  std::string trace;
+};
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("data", options.source.data, "training shards, as faro's DATA")->required();
+  app.add_option("--test", options.test, "test shards: accuracy after every epoch");
+  app.add_option("--epochs", options.source.epochs, "")->capture_default_str();
+  app.add_option("--global-batch", options.source.global_batch, "samples of a step, all ranks")
+      ->capture_default_str();
+  app.add_option("--lr", options.rate, "learning rate; falls to 0 with a cosine")
+      ->capture_default_str();
+  app.add_option("--momentum", options.momentum, "")->capture_default_str();
+  app.add_option("--seed", options.source.seed, "of the order and of the first weights")
+      ->capture_default_str();
+  app.add_option("--max-steps", options.max_steps, "ends early; 0: not")->capture_default_str();
+  app.add_option("--shuffle", options.shuffle,
+                 "faro, or memory: every rank reads everything and shuffles indices")
+      ->check(CLI::IsMember({"faro", "memory"}))
+      ->capture_default_str();
+  app.add_option("--log", options.log, "JSON lines: a step's loss, an epoch's accuracy");
+  app.add_option("--trace", options.trace, "FILE.RANK.json: when gradients were summed");
+}
+
+/// Lines on rank 0 alone.
+class Log {
+ public:
+  Log(const std::string& file, int rank) : rank_(rank) {
+    if (rank == 0 && !file.empty()) {
+      file_.open(file);
+      if (!file_) throw faro::Error(faro::ErrorCode::io, file + " cannot be written");
+    }
+  }
+  void write(const nlohmann::json& line) {
+    if (file_.is_open()) file_ << line.dump() << std::endl;
+  }
+  template <class... Args>
+  void say(const char* format, Args... args) {
+    if (rank_ != 0) return;
+    std::printf(format, args...);
+    std::fflush(stdout);
+  }
+
+ private:
+  int rank_;
+  std::ofstream file_;
+};
+
+/// The fraction of the test samples that the net gets right: each counts once, so it is the same
+/// number whatever the number of ranks.
+double accuracy(Net& net, Source& test) {
+  std::array<unsigned long long, 2> counts{};  // right, all
+  test.begin_epoch();
+  while (const auto images = test.next()) {
+    counts[0] += net.forward(*images).correct;
+    counts[1] += images->counted();
+  }
+  MPI_Allreduce(MPI_IN_PLACE, counts.data(), 2, MPI_UNSIGNED_LONG_LONG, MPI_SUM, MPI_COMM_WORLD);
+  return static_cast<double>(counts[0]) / static_cast<double>(counts[1]);
+}
+
+void run(const Options& options, int rank, int ranks) {
+  Log log(options.log, rank);
+  const auto data =
+      options.shuffle == "faro" ? from_faro(options.source) : from_memory(options.source);
+  auto of_test = options.source;
+  of_test.data = options.test;
+  const auto test = options.test.empty() ? nullptr : from_faro(of_test);
+
+  Net net(options.source.seed);
+  Trace trace;
+  faro::GradientSyncOptions how;
+  how.first_bucket_bytes = 256U << 10;  // the net is small: the last layers, then the first one
+  if (!options.trace.empty()) how.trace = [&](const auto& event) { trace.add(event); };
+  std::vector<faro::GradientParameter> what;
+  for (const auto& parameter : net.parameters()) {
+    what.push_back({parameter.name, nullptr, parameter.values.size(), faro::GradientType::f32});
+  }
+  const std::size_t loss_parameter = what.size();
+  what.push_back({"loss", nullptr, 1, faro::GradientType::f32});  // its mean comes with the others
+  faro::GradientSync sync(what, how);
+  for (std::size_t p = 0; p < net.parameters().size(); ++p) net.set_gradient(p, sync.gradient(p));
+  sync.broadcast(net.values());
+  log.say("%d ranks, %llu samples in %llu steps of %llu an epoch; gradients: %s\n", ranks,
+          static_cast<unsigned long long>(data->samples()),
+          static_cast<unsigned long long>(data->steps()),
+          static_cast<unsigned long long>(options.source.global_batch), sync.describe().c_str());
+
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const std::uint64_t all_steps = options.source.epochs * data->steps();
+  const std::uint64_t last = options.max_steps == 0 ? all_steps : options.max_steps;
+  std::uint64_t step = 0;
+  double right = 0;
+  for (std::uint64_t epoch = 0; step < last && data->begin_epoch(); ++epoch) {
+    double loss = 0;  // summed over the epoch's steps
+    std::uint64_t steps = 0;
+    while (const auto images = step < last ? data->next() : std::nullopt) {
+      sync.set_weight(images->counted());
+      const auto score = net.forward(*images);
+      sync.gradient(loss_parameter)[0] = static_cast<float>(
+          score.loss / static_cast<double>(std::max<std::uint64_t>(images->counted(), 1)));
+      sync.ready(loss_parameter);
+      net.backward(*images, [&](std::size_t parameter) { sync.ready(parameter); });
+      sync.wait();
+      const double part = static_cast<double>(step) / static_cast<double>(all_steps);
+      net.update(options.rate * static_cast<float>(0.5 * (1 + std::cos(std::numbers::pi * part))),
+                 options.momentum);
+      const float mean = sync.gradient(loss_parameter)[0];
+      log.write({{"step", step}, {"epoch", epoch}, {"loss", mean}});
+      loss += mean;
+      ++step;
+      if (++steps % 100 == 0) {
+        log.say("  epoch %llu, step %llu of %llu: loss %.4f\n",
+                static_cast<unsigned long long>(epoch + 1), static_cast<unsigned long long>(steps),
+                static_cast<unsigned long long>(data->steps()), loss / static_cast<double>(steps));
+      }
+    }
+    loss /= static_cast<double>(steps);
+    log.say("epoch %llu: loss %.4f", static_cast<unsigned long long>(epoch + 1), loss);
+    nlohmann::json line{{"epoch", epoch}, {"mean_loss", loss}, {"seconds", seconds()}};
+    if (test) {
+      line["accuracy"] = right = accuracy(net, *test);
+      log.say(", test accuracy %.2f %% of %llu images", 100 * right,
+              static_cast<unsigned long long>(test->samples()));
+    }
+    log.say(", %.1f s\n", seconds());
+    log.write(line);
+  }
+  if (test) log.say("trained: test accuracy %.2f %% in %.1f s\n", 100 * right, seconds());
+  if (!options.trace.empty()) {
+    trace.write(options.trace + "." + std::to_string(rank) + ".json", rank);
+  }
+}
+
+}  // namespace
+}  // namespace train
+
+int main(int argc, char** argv) {
+  int level = 0;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
+  int rank = 0;
+  int ranks = 1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+  int status = EXIT_SUCCESS;
+  try {
+    train::Options options;
+    CLI::App app("Trains a 784-256-128-10 net on 28 x 28 grey PNGs (png) with labels (cls).");
+    train::add_options(app, options);
+    try {
+      app.parse(argc, argv);
+      train::run(options, rank, ranks);
+    } catch (const CLI::ParseError& error) {
+      if (rank == 0) status = app.exit(error);
+    }
+  } catch (const faro::Error& error) {
+    // The same error on every rank: nobody is left waiting.
+    if (rank == 0) {
+      std::fprintf(stderr, "faro_train: error (%s, rank %d): %s\n",
+                   std::string(faro::to_string(error.code())).c_str(), error.rank(), error.what());
+    }
+    status = EXIT_FAILURE;
+  }
+  MPI_Finalize();
+  return status;
+}
