@@ -1,0 +1,420 @@
+#include "comm/threads.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+
+namespace faro::comm {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+struct Message {
+  int source = 0;
+  int tag = 0;
+  std::span<const std::byte> bytes;  // the sender's, or `copy`
+  Bytes copy;
+  Clock::time_point arrives;
+  bool taken = false;  // all of it
+};
+
+/// One collective call of a group's ranks: what each gives to it, and what all get.
+struct Gathering {
+  const char* name = nullptr;
+  std::vector<std::optional<Bytes>> given;
+  std::size_t missing = 0;
+  std::size_t left = 0;
+  Clock::time_point last;      // when the last one came
+  std::shared_ptr<void> made;  // by the last one that came, for all
+};
+
+/// What the ranks of one communicator have in common.
+struct Group {
+  Group(std::shared_ptr<const ThreadsOptions> given, std::vector<int> members)
+      : options(std::move(given)),
+        ranks(std::move(members)),
+        calls(ranks.size(), 0),
+        inbox(ranks.size()) {}
+
+  [[nodiscard]] Clock::duration delay(int from, int to) const {
+    return options->network ? options->network->delay(job(from), job(to)) : Clock::duration{};
+  }
+  [[nodiscard]] int job(int rank) const { return ranks[static_cast<std::size_t>(rank)]; }
+
+  const std::shared_ptr<const ThreadsOptions> options;
+  const std::vector<int> ranks;  // of the job
+  std::mutex mutex;
+  Condition changed{"the other ranks of a communicator"};
+  std::vector<std::uint64_t> calls;  // by rank: collectives begun
+  std::map<std::uint64_t, Gathering> gatherings;
+  std::vector<std::deque<std::shared_ptr<Message>>> inbox;  // by receiver, as they were sent
+};
+
+void combine(std::span<std::uint64_t> into, const Bytes& bytes, Op op) {
+  for (std::size_t i = 0; i < into.size(); ++i) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, bytes.data() + i * sizeof(value), sizeof(value));
+    switch (op) {
+      case Op::sum: into[i] += value; break;
+      case Op::min: into[i] = std::min(into[i], value); break;
+      case Op::max: into[i] = std::max(into[i], value); break;
+    }
+  }
+}
+
+/// One rank's part in a collective. Its methods want the group's lock.
+class Part {
+ public:
+  using Make = std::function<std::shared_ptr<void>(const Gathering&)>;
+
+  /// \param make makes what all ranks get, from what all have given
+  Part(Group& group, int rank, const char* name, Bytes mine, const Make& make = {})
+      : group_(group), rank_(rank), number_(group.calls[static_cast<std::size_t>(rank)]++) {
+    auto& all = group.gatherings[number_];
+    if (all.name == nullptr) {
+      all.name = name;
+      all.given.resize(group.ranks.size());
+      all.missing = all.left = group.ranks.size();
+    }
+    check(std::strcmp(all.name, name) == 0, ErrorCode::internal,
+          "rank {} calls {} where others call {}", group.job(rank), name, all.name);
+    all.given[static_cast<std::size_t>(rank)] = std::move(mine);
+    all.last = Clock::now();
+    if (--all.missing == 0 && make) all.made = make(all);
+    group.changed.notify_all();
+  }
+  [[nodiscard]] const Gathering& all() const { return group_.gatherings.at(number_); }
+  /// When what `root` gave, or all where it is -1, is here: never, as long as it has not come.
+  [[nodiscard]] std::optional<Clock::time_point> due(int root) {
+    const auto& all = this->all();
+    if (root < 0 ? all.missing > 0 : !all.given[static_cast<std::size_t>(root)]) return {};
+    if (!due_) due_ = all.last + (root == rank_ ? Clock::duration{} : group_.delay(rank_, rank_));
+    return due_;
+  }
+  void await(std::unique_lock<std::mutex>& lock, int root = -1) {
+    group_.changed.wait(lock, [&] { return due(root).has_value(); });
+    group_.changed.wait_until(lock, *due(root), [] { return false; });
+  }
+  void leave() {
+    const auto found = group_.gatherings.find(number_);
+    if (--found->second.left == 0) group_.gatherings.erase(found);
+  }
+
+ private:
+  Group& group_;
+  int rank_;
+  std::uint64_t number_;
+  std::optional<Clock::time_point> due_;
+};
+
+/// An operation that ends when `try_end` says so, under the group's lock.
+template <class TryEnd>
+class ThreadsOperation final : public Operation {
+ public:
+  ThreadsOperation(std::shared_ptr<Group> group, int rank, const char* name, TryEnd try_end)
+      : group_(std::move(group)), rank_(rank), name_(name), try_end_(std::move(try_end)) {}
+  ThreadsOperation(const ThreadsOperation&) = delete;
+  ThreadsOperation& operator=(const ThreadsOperation&) = delete;
+  ~ThreadsOperation() override {
+    while (!look()) yield();
+  }
+  bool done() override {
+    if (done_) return true;
+    if (auto* network = group_->options->network.get()) network->call(group_->job(rank_), name_);
+    if (!look()) yield();
+    return done_;
+  }
+
+ private:
+  bool look() {
+    const std::scoped_lock lock(group_->mutex);
+    if (!done_) done_ = try_end_();
+    return done_;
+  }
+
+  std::shared_ptr<Group> group_;
+  int rank_;
+  const char* name_;
+  TryEnd try_end_;
+  bool done_ = false;
+};
+
+template <class TryEnd>
+std::unique_ptr<Operation> operation(std::shared_ptr<Group> group, int rank, const char* name,
+                                     TryEnd try_end) {
+  return std::make_unique<ThreadsOperation<TryEnd>>(std::move(group), rank, name,
+                                                    std::move(try_end));
+}
+
+/// Segments on the heap, which live as long as any rank has them.
+struct Segments {
+  explicit Segments(const Gathering& all) {
+    for (const auto& given : all.given) {
+      std::uint64_t bytes = 0;
+      std::memcpy(&bytes, given->data(), sizeof(bytes));
+      auto* at = static_cast<std::byte*>(std::aligned_alloc(page, align_up(bytes + 1, page)));
+      check(at != nullptr, ErrorCode::memory, "no memory for a segment of {} bytes", bytes);
+      spans.emplace_back(at, bytes);
+    }
+  }
+  Segments(const Segments&) = delete;
+  Segments& operator=(const Segments&) = delete;
+  ~Segments() {
+    for (const auto span : spans) std::free(span.data());
+  }
+  static constexpr std::uint64_t page = 4096;
+  std::vector<std::span<std::byte>> spans;
+};
+
+class ThreadsShared final : public SharedMemory {
+ public:
+  ThreadsShared(std::shared_ptr<Group> group, int rank, std::shared_ptr<Segments> segments)
+      : group_(std::move(group)), rank_(rank), segments_(std::move(segments)) {}
+  ThreadsShared(const ThreadsShared&) = delete;
+  ThreadsShared& operator=(const ThreadsShared&) = delete;
+  ~ThreadsShared() override {
+    std::unique_lock lock(group_->mutex);
+    Part part(*group_, rank_, "free of shared memory", {});
+    part.await(lock);
+    part.leave();
+  }
+  std::span<std::byte> segment(int rank) override {
+    return segments_->spans.at(static_cast<std::size_t>(rank));
+  }
+  void sync() override { std::atomic_thread_fence(std::memory_order_seq_cst); }
+
+ private:
+  std::shared_ptr<Group> group_;
+  int rank_;
+  std::shared_ptr<Segments> segments_;
+};
+
+class ThreadsCommunicator final : public Communicator {
+ public:
+  ThreadsCommunicator(std::shared_ptr<Group> group, int rank)
+      : group_(std::move(group)), rank_(rank) {}
+
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(group_->ranks.size()); }
+  bool concurrent() const override { return group_->options->concurrent; }
+
+  std::unique_ptr<Communicator> duplicate() override {
+    return with(collect("duplicate", {}, -1, [this](const Gathering&) {
+      return std::make_shared<Group>(group_->options, group_->ranks);
+    }));
+  }
+
+  std::unique_ptr<Communicator> split_by_node(int limit) override {
+    // All ranks know all nodes: who shares a group follows, and the first to come makes it.
+    using Groups = std::map<std::pair<int, int>, std::shared_ptr<Group>>;  // node, group of it
+    const auto place = [&](int rank) {
+      const auto& node = group_->options->node;
+      const auto of = [&](int r) { return node[static_cast<std::size_t>(group_->job(r))]; };
+      int before = 0;
+      for (int r = 0; r < rank; ++r) before += of(r) == of(rank) ? 1 : 0;
+      return std::pair{of(rank), limit > 0 ? before / limit : 0};
+    };
+    const auto made = collect("split_by_node", {}, -1, [&](const Gathering&) {
+      std::map<std::pair<int, int>, std::vector<int>> members;
+      for (int r = 0; r < size(); ++r) members[place(r)].push_back(group_->job(r));
+      auto groups = std::make_shared<Groups>();
+      for (auto& [key, ranks] : members) {
+        (*groups)[key] = std::make_shared<Group>(group_->options, ranks);
+      }
+      return groups;
+    });
+    return with(static_cast<Groups*>(made.get())->at(place(rank_)));
+  }
+
+  void barrier() override { collect("barrier", {}, -1); }
+
+  void broadcast(std::span<std::byte> bytes, int root) override {
+    call("broadcast");
+    std::unique_lock lock(group_->mutex);
+    Part part(*group_, rank_, "broadcast",
+              rank_ == root ? Bytes(bytes.begin(), bytes.end()) : Bytes());
+    part.await(lock, root);
+    const auto& given = *part.all().given[static_cast<std::size_t>(root)];
+    check(given.size() == bytes.size(), ErrorCode::internal, "{} bytes are broadcast, {} expected",
+          given.size(), bytes.size());
+    std::copy(given.begin(), given.end(), bytes.begin());
+    part.leave();
+  }
+
+  void all_reduce(std::span<std::uint64_t> values, Op op) override {
+    call("all_reduce");
+    std::unique_lock lock(group_->mutex);
+    Part part(*group_, rank_, "all_reduce", copy(values));
+    part.await(lock);
+    reduce(part, values, op);
+    part.leave();
+  }
+
+  std::vector<std::byte> all_gather(std::span<const std::byte> mine) override {
+    std::vector<std::byte> out;
+    const auto all = gather_all("all_gather", mine, -1);
+    for (const auto& given : all) out.insert(out.end(), given.begin(), given.end());
+    return out;
+  }
+
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine, int root) override {
+    return gather_all("gather", mine, root);
+  }
+
+  std::unique_ptr<Operation> start_all_reduce(std::span<std::uint64_t> values, Op op) override {
+    call("start_all_reduce");
+    const std::scoped_lock lock(group_->mutex);
+    return operation(group_, rank_, "an all-reduce that was started",
+                     [this_group = group_, values, op,
+                      part = Part(*group_, rank_, "start_all_reduce", copy(values))]() mutable {
+                       const auto due = part.due(-1);
+                       if (!due || Clock::now() < *due) return false;
+                       reduce(part, values, op);
+                       part.leave();
+                       return true;
+                     });
+  }
+
+  std::unique_ptr<Operation> start_send(std::span<const std::byte> bytes, int to,
+                                        int tag) override {
+    call("start_send");
+    check(to >= 0 && to < size(), ErrorCode::mpi, "start_send failed: no rank {} of {}", to,
+          size());
+    check(bytes.size() <= max_message, ErrorCode::internal, "a message of {} bytes", bytes.size());
+    const std::scoped_lock lock(group_->mutex);
+    auto message = std::make_shared<Message>(Message{rank_, tag, bytes, {}, {}, false});
+    message->arrives = Clock::now() + group_->delay(rank_, to);
+    auto* network = group_->options->network.get();
+    const bool eager = network == nullptr || network->eager(bytes.size());
+    if (eager) {
+      message->copy.assign(bytes.begin(), bytes.end());
+      message->bytes = message->copy;
+    }
+    group_->inbox[static_cast<std::size_t>(to)].push_back(message);
+    return operation(group_, rank_, "a send", [message, eager] { return eager || message->taken; });
+  }
+
+  std::optional<Incoming> probe(int tag) override {
+    call("probe");
+    {
+      const std::scoped_lock lock(group_->mutex);
+      auto& inbox = group_->inbox[static_cast<std::size_t>(rank_)];
+      // Of each sender, messages with one tag come in the order in which they were sent.
+      std::vector<bool> blocked(group_->ranks.size(), false);
+      auto first = inbox.end();
+      for (auto at = inbox.begin(); at != inbox.end(); ++at) {
+        const auto& message = **at;
+        const auto source = static_cast<std::size_t>(message.source);
+        if (message.tag != tag || blocked[source]) continue;
+        blocked[source] = true;
+        if (message.arrives > Clock::now()) continue;
+        if (first == inbox.end() || message.arrives < (*first)->arrives) first = at;
+      }
+      if (first != inbox.end()) {
+        const auto message = *first;
+        inbox.erase(first);
+        return Incoming{message->source, message->bytes.size(), message};
+      }
+    }
+    yield();
+    return std::nullopt;
+  }
+
+  std::unique_ptr<Operation> start_receive(const Incoming& incoming,
+                                           std::span<std::byte> into) override {
+    call("start_receive");
+    check(into.size() >= incoming.bytes, ErrorCode::internal, "a message of {} bytes for {}",
+          incoming.bytes, into.size());
+    const std::scoped_lock lock(group_->mutex);
+    auto message = std::static_pointer_cast<Message>(incoming.message);
+    // What the sender kept comes now.
+    const auto due = message->copy.size() == message->bytes.size()
+                         ? Clock::now()
+                         : Clock::now() + group_->delay(message->source, rank_);
+    return operation(group_, rank_, "a receive",
+                     [group = group_, rank = rank_, message, into, due] {
+                       if (Clock::now() < due) return false;
+                       std::copy(message->bytes.begin(), message->bytes.end(), into.begin());
+                       message->taken = true;
+                       if (auto* network = group->options->network.get()) {
+                         network->arrived(group->job(message->source), group->job(rank),
+                                          into.first(message->bytes.size()));
+                       }
+                       return true;
+                     });
+  }
+
+  std::unique_ptr<SharedMemory> share(std::uint64_t bytes) override {
+    const auto made = collect("share", copy(std::span(&bytes, 1)), -1,
+                              [](const Gathering& all) { return std::make_shared<Segments>(all); });
+    return std::make_unique<ThreadsShared>(group_, rank_, std::static_pointer_cast<Segments>(made));
+  }
+
+ private:
+  void call(const char* name) const {
+    if (auto* network = group_->options->network.get()) network->call(group_->job(rank_), name);
+  }
+  static Bytes copy(std::span<const std::uint64_t> values) {
+    const auto bytes = std::as_bytes(values);
+    return {bytes.begin(), bytes.end()};
+  }
+  static void reduce(const Part& part, std::span<std::uint64_t> values, Op op) {
+    const auto& given = part.all().given;
+    for (const auto& theirs : given) {
+      check(theirs->size() == values.size_bytes(), ErrorCode::internal,
+            "ranks reduce {} and {} bytes", theirs->size(), values.size_bytes());
+    }
+    std::memcpy(values.data(), given[0]->data(), values.size_bytes());
+    for (std::size_t r = 1; r < given.size(); ++r) combine(values, *given[r], op);
+  }
+  std::shared_ptr<void> collect(const char* name, Bytes mine, int root,
+                                const Part::Make& make = {}) {
+    call(name);
+    std::unique_lock lock(group_->mutex);
+    Part part(*group_, rank_, name, std::move(mine), make);
+    part.await(lock, root);
+    auto made = part.all().made;
+    part.leave();
+    return made;
+  }
+  /// \param root -1: all get all
+  std::vector<Bytes> gather_all(const char* name, std::span<const std::byte> mine, int root) {
+    call(name);
+    std::unique_lock lock(group_->mutex);
+    Part part(*group_, rank_, name, Bytes(mine.begin(), mine.end()));
+    std::vector<Bytes> all;
+    if (root < 0 || root == rank_) {
+      part.await(lock);
+      for (const auto& given : part.all().given) all.push_back(*given);
+    }
+    part.leave();
+    return all;
+  }
+  std::unique_ptr<Communicator> with(const std::shared_ptr<void>& made) const {
+    auto group = std::static_pointer_cast<Group>(made);
+    const auto at = std::find(group->ranks.begin(), group->ranks.end(), group_->job(rank_));
+    return std::make_unique<ThreadsCommunicator>(group,
+                                                 static_cast<int>(at - group->ranks.begin()));
+  }
+
+  std::shared_ptr<Group> group_;
+  int rank_;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<Communicator>> make_threads(ThreadsOptions options) {
+  std::vector<int> ranks(options.node.size());
+  for (std::size_t r = 0; r < ranks.size(); ++r) ranks[r] = static_cast<int>(r);
+  const auto shared = std::make_shared<const ThreadsOptions>(std::move(options));
+  const auto group = std::make_shared<Group>(shared, ranks);
+  std::vector<std::unique_ptr<Communicator>> out;
+  for (const int rank : ranks) out.push_back(std::make_unique<ThreadsCommunicator>(group, rank));
+  return out;
+}
+
+}  // namespace faro::comm
