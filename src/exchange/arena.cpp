@@ -25,8 +25,13 @@ constexpr std::uint64_t populate_step = std::uint64_t{4} << 20;
 #define MADV_POPULATE_WRITE 23
 #endif
 
-std::atomic<std::uint64_t>& released_of(std::span<std::byte> segment) {
-  return *std::launder(reinterpret_cast<std::atomic<std::uint64_t>*>(segment.data()));
+struct Control {
+  std::atomic<std::uint64_t> released = 0;
+  std::atomic<int> verdict = 0;  // the first rank's alone: 1 to free together, 2 not to
+};
+
+Control& control_of(std::span<std::byte> segment) {
+  return *std::launder(reinterpret_cast<Control*>(segment.data()));
 }
 
 std::unique_ptr<comm::SharedMemory> take(comm::Communicator& node, std::uint64_t capacity) {
@@ -66,7 +71,7 @@ Arena::Arena(comm::Communicator& node, std::uint64_t capacity)
   comm::together(node, [&] {
     huge_pages(mine);
     populate(0, 1);  // the control page, and a first proof that there is memory
-    new (mine.data()) std::atomic<std::uint64_t>(0);
+    new (mine.data()) Control;
   });
 }
 
@@ -98,14 +103,21 @@ void Arena::populate(std::uint64_t address, std::uint64_t bytes) {
   }
 }
 
+bool Arena::settle(bool together) {
+  int verdict = 0;
+  auto& shared = control_of(segments_.front()).verdict;
+  return shared.compare_exchange_strong(verdict, together ? 1 : 2) ? together : verdict == 1;
+}
+
 void Arena::publish_released(std::uint64_t steps) {
-  released_of(segments_[static_cast<std::size_t>(rank_)]).store(steps, std::memory_order_release);
+  control_of(segments_[static_cast<std::size_t>(rank_)])
+      .released.store(steps, std::memory_order_release);
 }
 
 std::uint64_t Arena::released() const {
   std::uint64_t least = UINT64_MAX;
   for (const auto segment : segments_) {
-    least = std::min(least, released_of(segment).load(std::memory_order_acquire));
+    least = std::min(least, control_of(segment).released.load(std::memory_order_acquire));
   }
   return least;
 }

@@ -33,6 +33,9 @@ class Arena {
 
   /// Between writing blocks and telling others that they are there, and the other way round.
   void sync() { memory_->sync(); }
+  /// Whether the node's ranks free the arena together. What the first of them says holds for all:
+  /// one may have met the others just when another had waited long enough.
+  [[nodiscard]] bool settle(bool together);
   /// Lets the memory go without the other ranks, who will not come to free it together.
   void abandon() { static_cast<void>(memory_.release()); }
   /// This rank needs no block that only steps below `steps` (counted over the run) use.

@@ -167,6 +167,9 @@ bool Exchange::await_end() {
     agree(Standing::ready);
   } else if (progress_.stopping()) {
     agree(Standing::leaving);
+  } else if (consumer_waits_ &&
+             Clock::now() - entered_ >= std::chrono::duration<double>(options_.heartbeat)) {
+    agree(Standing::busy);  // it ends an epoch with all others, who may have left or failed
   } else {
     return false;
   }
@@ -192,7 +195,7 @@ bool Exchange::await_status() {
         enter(State::room);
       }
       break;
-    case Agreement::Verdict::Kind::again: enter(State::blocks); break;
+    case Agreement::Verdict::Kind::again: enter(last ? State::end : State::blocks); break;
     case Agreement::Verdict::Kind::end:
       finish(verdict->error ? *verdict->error
                             : Error(ErrorCode::stopped,

@@ -168,7 +168,7 @@ Engine::~Engine() {
   } catch (...) {  // nobody is left to tell
     together = false;
   }
-  if (!together) arena_.abandon();
+  if (!arena_.settle(together)) arena_.abandon();
   leases_->close();
 }
 
