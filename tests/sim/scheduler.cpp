@@ -41,16 +41,12 @@ void fail(const std::string& what) {
 Scheduler::Scheduler(std::uint64_t seed, std::vector<Pace> ranks)
     : random_(seed), ranks_(std::move(ranks)) {}
 
-Scheduler::~Scheduler() {
-  for (auto& thread : threads_) sem_destroy(&thread.turn);
-}
-
 void Scheduler::run(const std::function<void(int)>& work) {
   threads_.emplace_back();
   current_ = &threads_.back();
   current_->name = "the simulation";
   current_->rank = -1;
-  sem_init(&current_->turn, 0, 0);
+  current_->fiber = std::make_unique<Fiber>();
   runtime() = this;
   std::vector<SimThread*> started;
   for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank) {
@@ -69,7 +65,6 @@ void Scheduler::run(const std::function<void(int)>& work) {
     ranks_[static_cast<std::size_t>(thread->rank)].frozen_until = now_;
     while (!thread->ended) await(thread);
   }
-  for (auto* thread : started) thread->real.join();
   for (const auto& thread : threads_) {
     if (&thread != current_ && !thread.ended) stuck("a thread is left");
   }
@@ -80,6 +75,10 @@ void Scheduler::freeze(int rank, Clock::time_point from, std::optional<Clock::du
   auto& pace = ranks_[static_cast<std::size_t>(rank)];
   pace.frozen_from = from;
   pace.frozen_until = time ? from + *time : TimePoint::max();
+}
+
+void Scheduler::live_on(int rank) {
+  ranks_[static_cast<std::size_t>(rank)].frozen_from = TimePoint::max();
 }
 
 void Scheduler::pause(Clock::duration time) {
@@ -133,11 +132,7 @@ Scheduler::SimThread* Scheduler::add(int rank, const std::string& name,
   thread.name = name;
   thread.rank = rank;
   thread.due = now_ + 5 * cost(rank);
-  sem_init(&thread.turn, 0, 0);
-  thread.real = std::thread([this, &thread, work = std::move(work)] {
-    while (sem_wait(&thread.turn) != 0) {
-    }
-    runtime() = this;
+  thread.fiber = std::make_unique<Fiber>([this, work = std::move(work)] {
     work();
     end();
   });
@@ -154,7 +149,6 @@ void Scheduler::await(SimThread* thread) {
 
 void Scheduler::join(SimThread* thread) {
   while (!thread->ended) await(thread);
-  thread->real.join();
 }
 
 void Scheduler::end() {
@@ -163,7 +157,7 @@ void Scheduler::end() {
   self->due = TimePoint::max();
   wake(self);
   current_ = next();
-  sem_post(&current_->turn);
+  self->fiber->switch_to(*current_->fiber, true);
 }
 
 void Scheduler::hand_over() {
@@ -171,9 +165,7 @@ void Scheduler::hand_over() {
   auto* chosen = next();
   if (chosen == self) return;
   current_ = chosen;
-  sem_post(&chosen->turn);
-  while (sem_wait(&self->turn) != 0) {
-  }
+  self->fiber->switch_to(*chosen->fiber);
 }
 
 Scheduler::SimThread* Scheduler::next() {

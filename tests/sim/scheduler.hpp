@@ -1,15 +1,13 @@
 // Time and threads of a simulation.
 #pragma once
 
-#include <semaphore.h>
-
 #include <list>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/runtime.hpp"
+#include "fiber.hpp"
 #include "random.hpp"
 
 namespace faro::sim {
@@ -37,7 +35,7 @@ class Scheduler final : public Runtime {
     Clock::time_point frozen_until = Clock::time_point::max();
   };
   Scheduler(std::uint64_t seed, std::vector<Pace> ranks);
-  ~Scheduler() override;
+  ~Scheduler() override = default;
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
@@ -47,6 +45,8 @@ class Scheduler final : public Runtime {
   void pause(Clock::duration time);
   /// A rank does nothing from then on, for so long, or for ever.
   void freeze(int rank, Clock::time_point from, std::optional<Clock::duration> time);
+  /// It does so no more, if it has not begun.
+  void live_on(int rank);
   /// The calling thread's.
   [[nodiscard]] int rank() const { return current_->rank; }
   [[nodiscard]] Random& random() { return random_; }
@@ -71,12 +71,11 @@ class Scheduler final : public Runtime {
   struct SimThread {
     std::string name;
     int rank = 0;
-    sem_t turn{};
     TimePoint due;
     const void* condition = nullptr;
     const char* what = "its turn";
     bool ended = false;
-    std::thread real;
+    std::unique_ptr<Fiber> fiber;
   };
   SimThread* add(int rank, const std::string& name, std::function<void()> work);
   /// Its end, or a while.
