@@ -12,6 +12,20 @@ namespace {
 /// What a consumer of the user's throws.
 struct UsersError {};
 
+/// From here on a rank does not die. Ranks that have met at the end free their memory together:
+/// where one dies between, the others wait for ever in MPI_Win_free, until the launcher ends them.
+class Alive {
+ public:
+  Alive(Scheduler& scheduler, int rank) : scheduler_(scheduler), rank_(rank) {}
+  Alive(const Alive&) = delete;
+  Alive& operator=(const Alive&) = delete;
+  ~Alive() { scheduler_.live_on(rank_); }
+
+ private:
+  Scheduler& scheduler_;
+  int rank_;
+};
+
 class Run {
  public:
   Run(const Scenario& scenario, Broken broken, int rank, Scheduler& scheduler, Report& report,
@@ -165,6 +179,7 @@ void consume(const Scenario& scenario, Broken broken, std::unique_ptr<comm::Comm
       dataset.transports = store;
       return dataset;
     });
+    const Alive until_the_loader_goes(scheduler, rank);
     if (rank == scenario.frozen) {
       std::optional<Clock::duration> time;
       if (scenario.frozen_for > 0) time = seconds(scenario.frozen_for);

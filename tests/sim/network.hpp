@@ -36,9 +36,6 @@ class Network final : public comm::Network {
   bool eager(std::uint64_t bytes) override { return bytes <= faults_.eager_bytes; }
   void call(int rank, const char* name) override {
     if (scheduler_.random().chance(0.3)) scheduler_.yield();
-    // What the ranks have agreed to free together is freed by all: where a rank dies in there the
-    // others wait for ever, as with MPI itself.
-    if (std::strcmp(name, "free of shared memory") == 0) scheduler_.live_on(rank);
     // Where a rank fails in a blocking collective the others wait for ever, as with MPI itself.
     const bool bounded = std::strncmp(name, "start", 5) == 0 || std::strcmp(name, "probe") == 0 ||
                          std::strncmp(name, "a", 2) == 0;

@@ -78,7 +78,8 @@ void Scheduler::freeze(int rank, Clock::time_point from, std::optional<Clock::du
 }
 
 void Scheduler::live_on(int rank) {
-  ranks_[static_cast<std::size_t>(rank)].frozen_from = TimePoint::max();
+  auto& pace = ranks_[static_cast<std::size_t>(rank)];
+  if (pace.frozen_until == TimePoint::max()) pace.frozen_from = TimePoint::max();
 }
 
 void Scheduler::pause(Clock::duration time) {

@@ -45,7 +45,7 @@ class Scheduler final : public Runtime {
   void pause(Clock::duration time);
   /// A rank does nothing from then on, for so long, or for ever.
   void freeze(int rank, Clock::time_point from, std::optional<Clock::duration> time);
-  /// It does so no more, if it has not begun.
+  /// If it was to die, it does not any more.
   void live_on(int rank);
   /// The calling thread's.
   [[nodiscard]] int rank() const { return current_->rank; }
