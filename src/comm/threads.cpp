@@ -177,10 +177,8 @@ class ThreadsShared final : public SharedMemory {
   ThreadsShared(const ThreadsShared&) = delete;
   ThreadsShared& operator=(const ThreadsShared&) = delete;
   ~ThreadsShared() override {
-    constexpr auto name = "free of shared memory";
-    if (auto* network = group_->options->network.get()) network->call(group_->job(rank_), name);
     std::unique_lock lock(group_->mutex);
-    Part part(*group_, rank_, name, {});
+    Part part(*group_, rank_, "free of shared memory", {});
     part.await(lock);
     part.leave();
   }

@@ -18,6 +18,7 @@ struct StoreFaults {
   double slow = 0;           // chance of a request that takes 20 to 200 times as long
   double fail = 0;           // chance of one that fails in a way that is retried
   double wrong = 0;          // chance of one whose bytes are not the object's
+  unsigned most_wrong = 8;   // of those: fewer than the times a block is tried
   double outage_from = 1e9;  // nothing is answered
   double outage_until = 1e9;
   std::optional<store::Cause> refusal;  // of all requests for one shard

@@ -63,7 +63,7 @@ class Store::Remote final : public store::RemoteTransport {
 
   void start(const Attempt& attempt) override {
     auto& random = store_.scheduler_.random();
-    const auto& faults = store_.faults_;
+    auto& faults = store_.faults_;
     const auto& range = attempt.request.range;
     auto& own = under_way_.emplace_back();
     own.attempt = &attempt;
@@ -74,7 +74,8 @@ class Store::Remote final : public store::RemoteTransport {
       time *= random.real(20, 200);
       ++store_.counts_["store: slow"];
     }
-    own.wrong = random.chance(faults.wrong);
+    own.wrong = faults.most_wrong > 0 && random.chance(faults.wrong);
+    if (own.wrong) --faults.most_wrong;
     if (random.chance(faults.fail)) fail_somehow(own, random.below(retried.size()), time);
     const double at = store_.scheduler_.elapsed();
     if (at >= faults.outage_from && at < faults.outage_until) {

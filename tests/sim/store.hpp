@@ -28,7 +28,7 @@ class Store final : public store::Transports {
   class Idle;
 
   const Data& data_;
-  const StoreFaults faults_;
+  StoreFaults faults_;
   Broken broken_;
   Scheduler& scheduler_;
   Counts& counts_;
