@@ -279,6 +279,31 @@ class ThreadsCommunicator final : public Communicator {
                      });
   }
 
+  std::unique_ptr<Operation> start_sum(std::span<const float> mine,
+                                       std::span<float> sums) override {
+    call("start_sum");
+    const std::scoped_lock lock(group_->mutex);
+    const auto bytes = std::as_bytes(mine);
+    return operation(group_, rank_, "a sum that was started",
+                     [sums, part = Part(*group_, rank_, "start_sum",
+                                        Bytes(bytes.begin(), bytes.end()))]() mutable {
+                       const auto due = part.due(-1);
+                       if (!due || Clock::now() < *due) return false;
+                       std::fill(sums.begin(), sums.end(), 0.0F);
+                       for (const auto& theirs : part.all().given) {
+                         check(theirs->size() == sums.size_bytes(), ErrorCode::internal,
+                               "ranks sum {} and {} bytes", theirs->size(), sums.size_bytes());
+                         for (std::size_t i = 0; i < sums.size(); ++i) {
+                           float value = 0;
+                           std::memcpy(&value, theirs->data() + i * sizeof(value), sizeof(value));
+                           sums[i] += value;
+                         }
+                       }
+                       part.leave();
+                       return true;
+                     });
+  }
+
   std::unique_ptr<Operation> start_send(std::span<const std::byte> bytes, int to,
                                         int tag) override {
     call("start_send");

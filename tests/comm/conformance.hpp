@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <string>
 
@@ -42,6 +43,32 @@ inline void collectives(Communicator& comm) {
     EXPECT_EQ(all[static_cast<std::size_t>(r)], static_cast<std::byte>('a' + r));
   }
   comm.barrier();
+}
+
+inline void sums_of_floats_are_the_same_bits_everywhere_and_each_time(Communicator& comm) {
+  for (const std::size_t count : {1, 1000, 100'003}) {  // Open MPI takes another way from 64 KiB on
+    std::vector<float> mine(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      mine[i] = std::sin(static_cast<float>(i * 7 + static_cast<std::size_t>(comm.rank()) * 13));
+    }
+    std::vector<float> first;
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      std::vector<float> sums(count);
+      const auto operation = comm.start_sum(mine, sums);
+      while (!operation->done()) {
+      }
+      if (repeat == 0) first = sums;
+      EXPECT_EQ(sums, first);
+    }
+    const auto all = comm.all_gather(std::as_bytes(std::span(first)));
+    for (int r = 0; r < comm.size(); ++r) {
+      const auto* theirs = all.data() + static_cast<std::size_t>(r) * count * sizeof(float);
+      EXPECT_EQ(std::memcmp(theirs, first.data(), count * sizeof(float)), 0) << "rank " << r;
+    }
+    double exact = 0;
+    for (int r = 0; r < comm.size(); ++r) exact += std::sin(static_cast<float>(r * 13));
+    EXPECT_NEAR(first[0], exact, 1e-5);
+  }
 }
 
 inline void duplicates_are_apart(Communicator& comm) {
@@ -163,6 +190,8 @@ struct Check {
 };
 inline constexpr std::array checks = {
     Check{"Collectives", collectives},
+    Check{"SumsOfFloatsAreTheSameBitsEverywhereAndEachTime",
+          sums_of_floats_are_the_same_bits_everywhere_and_each_time},
     Check{"DuplicatesAreApart", duplicates_are_apart},
     Check{"MessagesAreMatchedByProbe", messages_are_matched_by_probe},
     Check{"MessagesOfASenderKeepTheirOrder", messages_of_a_sender_keep_their_order},
