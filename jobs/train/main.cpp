@@ -24,7 +24,7 @@ struct Options {
   SourceOptions source;
   std::string test;
   std::string shuffle = "faro";
-  float rate = 0.1F;
+  float rate = 0.02F;
   float momentum = 0.9F;
   std::uint64_t max_steps = 0;
   std::string log;

@@ -20,7 +20,7 @@ Net::Net(std::uint64_t seed) {
     return values;
   };
   for (std::size_t l = 0; l < layers; ++l) {
-    std::normal_distribution<float> normal(0, std::sqrt(2.0F / static_cast<float>(widths[l])));
+    std::normal_distribution<float> normal(0, std::sqrt(1.0F / static_cast<float>(widths[l])));
     for (auto& w : take("w" + std::to_string(l + 1), widths[l] * widths[l + 1])) w = normal(random);
     take("b" + std::to_string(l + 1), widths[l + 1]);
   }
@@ -43,7 +43,7 @@ Score Net::forward(const Images& images) {
     const auto& in = l == 0 ? images.pixels : out_[l - 1];
     out_[l].noalias() = weights(l, false) * in;
     out_[l].colwise() += bias(l, false);
-    if (l + 1 < layers) out_[l] = out_[l].cwiseMax(0.0F);
+    if (l + 1 < layers) out_[l] = out_[l].array().tanh();
   }
   auto& last = out_.back();
   for (int i = 0; i < images.size(); ++i) {
@@ -75,7 +75,7 @@ void Net::backward(const Images& images, const std::function<void(std::size_t)>&
     ready(2 * l);
     if (l == 0) break;
     const Eigen::MatrixXf below = weights(l, false).transpose() * delta;
-    delta = below.cwiseProduct((in.array() > 0).cast<float>().matrix());
+    delta = below.array() * (1 - in.array().square());
   }
 }
 

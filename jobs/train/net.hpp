@@ -1,4 +1,8 @@
 // A fully connected net of three layers, 784-256-128-10, with its gradients written by hand.
+//
+// tanh, not ReLU: products of another number of columns round differently, and a ReLU that is
+// switched by the last bit moves the losses of 1 and 4 ranks apart by 1e-3 within 50 steps. A
+// smooth net keeps them together.
 #pragma once
 
 #include <array>
@@ -19,7 +23,7 @@ struct Score {
 
 class Net {
  public:
-  /// He's initialisation, the same for the same seed.
+  /// Normal with variance 1 / inputs; the same for the same seed.
   explicit Net(std::uint64_t seed);
 
   struct Parameter {

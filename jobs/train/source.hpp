@@ -12,7 +12,7 @@ namespace train {
 struct SourceOptions {
   std::string data;
   std::uint64_t epochs = 1;
-  std::uint64_t global_batch = 256;
+  std::uint64_t global_batch = 64;
   std::uint64_t seed = 1;
 };
 

@@ -73,7 +73,7 @@ class Part {
 
   /// \param make makes what all ranks get, from what all have given
   Part(Group& group, int rank, const char* name, Bytes mine, const Make& make = {})
-      : group_(group), rank_(rank), number_(group.calls[static_cast<std::size_t>(rank)]++) {
+      : group_(group), rank_(rank), number_(group.calls[static_cast<std::size_t>(rank)]) {
     auto& all = group.gatherings[number_];
     if (all.name == nullptr) {
       all.name = name;
@@ -82,6 +82,7 @@ class Part {
     }
     check(std::strcmp(all.name, name) == 0, ErrorCode::internal,
           "rank {} calls {} where others call {}", group.job(rank), name, all.name);
+    ++group.calls[static_cast<std::size_t>(rank)];
     all.given[static_cast<std::size_t>(rank)] = std::move(mine);
     all.last = Clock::now();
     if (--all.missing == 0 && make) all.made = make(all);
