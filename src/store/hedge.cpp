@@ -9,8 +9,10 @@ namespace {
 constexpr std::size_t ring_size = 256;
 constexpr std::size_t fewest = 20;  // the least of which 5 % is one
 constexpr float least_medians = 1.5;
-constexpr double most_hedges = 0.02;  // of all requests
-constexpr double scarcity = 4;
+constexpr double most_hedges = 0.02;     // of all requests
+constexpr double longest_patience = 5;   // times the usual one
+constexpr double late_first_byte = 2;    // times the usual wait for it
+constexpr double least_share = 0.25;     // of the patience with whole requests
 constexpr unsigned recompute_every = 8;  // one pass over the ring: a microsecond or two
 
 }  // namespace
@@ -37,10 +39,24 @@ void Hedging::Recent::add(float value) {
 
 std::optional<double> Hedging::patience(std::uint64_t bytes, bool pressing) const {
   const auto usual = slowest(bytes);
-  if (!usual || pressing) return usual;
+  if (!usual) return usual;
+  return scarcity(pressing) * *usual;
+}
+
+std::optional<double> Hedging::first_patience(std::uint64_t bytes, bool pressing) const {
+  const auto whole = slowest(bytes);
+  const auto& first = first_bytes_.slowest;
+  if (!whole || !first) return patience(bytes, pressing);
+  return scarcity(pressing) *
+         std::clamp<double>(late_first_byte * *first, least_share * *whole, *whole);
+}
+
+// Grows little as long as half of the budget is left.
+double Hedging::scarcity(bool pressing) const {
+  if (pressing || hedges_ == 0) return 1;
   const double budget = most_hedges * static_cast<double>(requests_ + hedges_);
-  const double used = hedges_ > 0 ? static_cast<double>(hedges_) / budget : 0;
-  return *usual * (1 + scarcity * used * used * used * used);  // little as long as half is left
+  const double used = static_cast<double>(hedges_) / budget;
+  return 1 + (longest_patience - 1) * used * used * used * used;
 }
 
 std::optional<double> Hedging::slowest(std::uint64_t bytes) const {
@@ -56,7 +72,8 @@ std::optional<double> Hedging::slowest(std::uint64_t bytes) const {
   return std::nullopt;
 }
 
-void Hedging::finished(std::uint64_t bytes, double seconds) {
+void Hedging::finished(std::uint64_t bytes, double seconds, double first_byte) {
+  first_bytes_.add(static_cast<float>(first_byte));
   classes_[static_cast<std::size_t>(std::bit_width(bytes))].add(static_cast<float>(seconds));
 }
 

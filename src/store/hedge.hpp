@@ -20,8 +20,14 @@ class Hedging {
   /// proportion: a shard's last range may be slow too. Nothing as long as 20 of no size were seen.
   /// \param pressing whether next to nothing else is in flight or to be sent: all wait for this one
   [[nodiscard]] std::optional<double> patience(std::uint64_t bytes, bool pressing = false) const;
+  /// The same for one of which no byte has come: after twice the time in which the first byte came
+  /// of 95 % of those before it, but not before a quarter of what patience() says, as less is soon
+  /// made good. Where the requests in flight share the way, whole ones take long, but their first
+  /// bytes do not.
+  [[nodiscard]] std::optional<double> first_patience(std::uint64_t bytes,
+                                                     bool pressing = false) const;
   /// A request came to a good end. Of a race: the winner, timed from its own start.
-  void finished(std::uint64_t bytes, double seconds);
+  void finished(std::uint64_t bytes, double seconds, double first_byte);
   /// A request was sent that is no hedge.
   void started() noexcept { ++requests_; }
   /// Whether one more hedge is within 2 % of the requests sent, hedges included.
@@ -39,10 +45,12 @@ class Hedging {
   };
 
   [[nodiscard]] std::optional<double> slowest(std::uint64_t bytes) const;
+  [[nodiscard]] double scarcity(bool pressing) const;
 
   std::uint64_t requests_ = 0;
   std::uint64_t hedges_ = 0;
   std::array<Recent, 65> classes_;  // by bit_width of the size
+  Recent first_bytes_;              // of all sizes
 };
 
 }  // namespace faro::store

@@ -120,6 +120,11 @@ class HttpTransport final : public RemoteTransport {
     }
   }
 
+  [[nodiscard]] bool answers(const Attempt& attempt) const override {
+    const auto found = active_.find(&attempt);
+    return found != active_.end() && found->second.transfer->received() > 0;
+  }
+
   [[nodiscard]] Clock::duration slept() const noexcept override { return slept_; }
 
   void wake() override {

@@ -156,7 +156,9 @@ void Requests::succeeded(Task& task, Result& result, bool by_hedge, std::vector<
     const auto bytes = task.attempt.kind == Attempt::Kind::read ? result.received : 1;
     look_for_rest(now);
     pace.finished(now, bytes, result.seconds, result.first_byte, queue.empty() || busy);
-    if (task.attempt.kind == Attempt::Kind::read) hedging.finished(bytes, result.seconds);
+    if (task.attempt.kind == Attempt::Kind::read) {
+      hedging.finished(bytes, result.seconds, result.first_byte);
+    }
   }
   if (by_hedge) ++counters.hedges_won;
   drop_rival(task, by_hedge);

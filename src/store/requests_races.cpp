@@ -24,9 +24,12 @@ void Requests::race_slow_ones(Clock::time_point now) {
   std::vector<std::pair<double, Task*>> slow;
   for (const auto& [number, task] : running) {
     if (task->scheme == Scheme::file || task->attempt.kind != Attempt::Kind::read) continue;
-    const auto patience = hedging.patience(task->attempt.request.range.length, pressing);
     // A second one may be slow, too: another takes its place.
     const auto since = task->hedge ? task->hedge_started : task->started;
+    const auto length = task->attempt.request.range.length;
+    const auto patience = http->answers(task->hedge ? *task->hedge : task->attempt)
+                              ? hedging.patience(length, pressing)
+                              : hedging.first_patience(length, pressing);
     const double late = seconds_between(since, now) - slack * patience.value_or(1e9);
     if (late > 0) slow.emplace_back(late, task);
   }

@@ -88,6 +88,8 @@ class RemoteTransport : public Transport {
   /// Ends an attempt at once, without a result, and returns what it had received. Nothing writes
   /// into its memory any more.
   virtual std::uint64_t cancel(const Attempt& attempt) = 0;
+  /// Whether a byte of the attempt's body has come.
+  [[nodiscard]] virtual bool answers(const Attempt& attempt) const = 0;
   /// How long poll() has slept in all, with nothing to do.
   [[nodiscard]] virtual std::chrono::steady_clock::duration slept() const noexcept = 0;
 };

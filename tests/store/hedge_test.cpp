@@ -13,17 +13,17 @@ constexpr std::uint64_t size = 8 << 20;
 
 TEST(Hedging, KnowsNothingBeforeItHasSeenTwenty) {
   Hedging hedging;
-  for (int i = 0; i < 19; ++i) hedging.finished(size, 1);
-  for (int i = 0; i < 19; ++i) hedging.finished(2 * size, 1);
+  for (int i = 0; i < 19; ++i) hedging.finished(size, 1, 1);
+  for (int i = 0; i < 19; ++i) hedging.finished(2 * size, 1, 1);
   EXPECT_FALSE(hedging.patience(size));
-  hedging.finished(size, 1);
+  hedging.finished(size, 1, 1);
   EXPECT_TRUE(hedging.patience(size));
 }
 
 TEST(Hedging, ARareSizeIsJudgedByItsNeighbours) {
   Hedging hedging;
-  for (int i = 0; i < 20; ++i) hedging.finished(size, 1);
-  for (int i = 0; i < 20; ++i) hedging.finished(size / 4, 0.5);
+  for (int i = 0; i < 20; ++i) hedging.finished(size, 1, 1);
+  for (int i = 0; i < 20; ++i) hedging.finished(size / 4, 0.5, 0.5);
   EXPECT_DOUBLE_EQ(*hedging.patience(2 * size - 1), 1.5);
   EXPECT_DOUBLE_EQ(*hedging.patience(size - 1), 1.5);
   EXPECT_DOUBLE_EQ(*hedging.patience(size / 4), 0.75);
@@ -36,7 +36,7 @@ TEST(Hedging, ARareSizeIsJudgedByItsNeighbours) {
 
 TEST(Hedging, WaitsForOneAndAHalfMediansWhereAllAreAlike) {
   Hedging hedging;
-  for (int i = 0; i < 300; ++i) hedging.finished(size, 0.3);
+  for (int i = 0; i < 300; ++i) hedging.finished(size, 0.3, 0.3);
   EXPECT_NEAR(*hedging.patience(size), 0.45, 1e-6);
 }
 
@@ -44,7 +44,10 @@ TEST(Hedging, WaitsForTheSlowestTwentiethWhereTheyDiffer) {
   Hedging hedging;
   std::minstd_rand random(1);
   std::exponential_distribution<> seconds(10);  // median 0.069, 95 % below 0.3
-  for (int i = 0; i < 10'000; ++i) hedging.finished(size, seconds(random));
+  for (int i = 0; i < 10'000; ++i) {
+    const auto s = seconds(random);
+    hedging.finished(size, s, s);
+  }
   EXPECT_GE(*hedging.patience(size), 0.2);
   EXPECT_LE(*hedging.patience(size), 0.45);
 }
@@ -53,7 +56,8 @@ TEST(Hedging, AFewSlowRequestsDoNotTeachPatience) {
   Hedging hedging;
   std::minstd_rand random(2);
   for (int i = 0; i < 100'000; ++i) {
-    hedging.finished(size, random() % 100 == 0 ? 30.0 : 0.3);
+    const double seconds = random() % 100 == 0 ? 30.0 : 0.3;
+    hedging.finished(size, seconds, seconds);
     if (const auto patience = hedging.patience(size)) {
       ASSERT_NEAR(*patience, 0.45, 1e-6) << i;
     }
@@ -62,16 +66,28 @@ TEST(Hedging, AFewSlowRequestsDoNotTeachPatience) {
 
 TEST(Hedging, ForgetsHowTheStoreWas) {
   Hedging hedging;
-  for (int i = 0; i < 1000; ++i) hedging.finished(size, 3);
-  for (int i = 0; i < 256 + 8; ++i) hedging.finished(size, 0.1);
+  for (int i = 0; i < 1000; ++i) hedging.finished(size, 3, 3);
+  for (int i = 0; i < 256 + 8; ++i) hedging.finished(size, 0.1, 0.1);
   EXPECT_NEAR(*hedging.patience(size), 0.15, 1e-6);
+}
+
+// Requests that share the way take long, and their first bytes do not.
+TEST(Hedging, AFirstByteIsWaitedForLess) {
+  Hedging hedging;
+  EXPECT_FALSE(hedging.first_patience(size));
+  for (int i = 0; i < 300; ++i) hedging.finished(size, 1, 0.2);
+  EXPECT_NEAR(*hedging.first_patience(size), 2 * 1.5 * 0.2, 1e-6);
+  for (int i = 0; i < 300; ++i) hedging.finished(size, 1, 0.01);
+  EXPECT_NEAR(*hedging.first_patience(size), 0.25 * 1.5, 1e-6);
+  for (int i = 0; i < 300; ++i) hedging.finished(size, 1, 0.9);
+  EXPECT_DOUBLE_EQ(*hedging.first_patience(size), *hedging.patience(size));
 }
 
 TEST(Hedging, PatienceGrowsAsTheBudgetIsUsedUp) {
   Hedging hedging;
   for (int i = 0; i < 1000; ++i) {
     hedging.started();
-    hedging.finished(size, 1);
+    hedging.finished(size, 1, 1);
   }
   EXPECT_DOUBLE_EQ(*hedging.patience(size), 1.5);
   while (hedging.allowed()) {
@@ -113,9 +129,9 @@ TEST(Hedging, NoiseDoesNotUseUpTheBudget) {
     if (patience && seconds > *patience && hedging.allowed()) {
       hedging.hedged();
       ++(is_slow ? raced : in_vain);
-      hedging.finished(size, noise(random));
+      hedging.finished(size, noise(random), 0.03);
     } else {
-      hedging.finished(size, seconds);
+      hedging.finished(size, seconds, is_slow ? seconds : 0.03);
     }
   }
   EXPECT_GE(raced, slow - 3);
