@@ -122,6 +122,7 @@ void HttpAnswer::take(std::string_view line) {
   line = trim(line);
   if (line.starts_with("HTTP/")) {
     *this = {};
+    closes = !line.starts_with("HTTP/1.1");
     const auto space = line.find(' ');
     if (space != line.npos) {
       status = static_cast<long>(parse_number(line.substr(space + 1, 3)).value_or(0));
@@ -132,7 +133,13 @@ void HttpAnswer::take(std::string_view line) {
   if (colon == line.npos) return;
   const auto name = line.substr(0, colon);
   const auto value = trim(line.substr(colon + 1));
-  if (same_name(name, "Content-Length")) content_length = parse_number(value);
+  if (same_name(name, "Content-Length")) {
+    const auto length = parse_number(value);
+    lengths_differ = lengths_differ || (content_length && content_length != length);
+    content_length = length;
+  }
+  if (same_name(name, "Transfer-Encoding")) coded = true;
+  if (same_name(name, "Connection") && same_name(value, "close")) closes = true;
   if (same_name(name, "Content-Range")) {
     content_range = parse_content_range(value).value_or(ContentRange{});
   }
@@ -181,6 +188,7 @@ std::optional<Failure> check_read(const HttpAnswer& answer, const Request& reque
                                   ObjectInfo& info) {
   if (auto failure = check_status(answer)) return failure;
   if (auto failure = check_encoding(answer)) return failure;
+  if (answer.lengths_differ) return Failure{Cause::bad_answer, "the answer has two lengths"};
   info.etag = answer.etag;
   info.crc32c = answer.crc32c;
   if (answer.status == 200) return check_whole(answer, request, info);

@@ -28,6 +28,9 @@ struct HttpAnswer {
   std::string date;
   std::optional<std::uint32_t> crc32c;  ///< x-amz-checksum-crc32c of a whole object
   double retry_after = 0;               ///< seconds; 0: not given, or as a date
+  bool coded = false;                   ///< Transfer-Encoding
+  bool closes = false;                  ///< the connection ends with this answer
+  bool lengths_differ = false;          ///< of two Content-Lengths
 
   /// Takes one line of the head. A status line begins another answer (redirects, 100 Continue).
   void take(std::string_view line);

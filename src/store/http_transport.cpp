@@ -1,11 +1,13 @@
-// http://, https:// and s3:// by libcurl's multi interface: many keep-alive HTTP/1.1 connections,
-// one thread, bodies copied once, from curl's buffer to where they belong.
+// http://, https:// and s3://: many keep-alive HTTP/1.1 connections, one thread. libcurl's multi
+// interface carries all but the reads of plain http, which go to where they belong by themselves
+// (http_wires.hpp).
 #include <algorithm>
 #include <atomic>
 #include <unordered_map>
 
 #include "base/error.hpp"
 #include "store/http_transfer.hpp"
+#include "store/http_wires.hpp"
 #include "store/retry.hpp"
 #include "store/s3/s3.hpp"
 #include "store/uri.hpp"
@@ -14,6 +16,7 @@ namespace faro::store {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
 using Question = Transfer::Question;
 
 constexpr unsigned most_s3_redirects = 5;
@@ -57,18 +60,22 @@ s3::Question question_of(Question question, const Attempt& attempt) {
   return out;
 }
 
+Multi make_multi(const Options& options) {
+  // Once for the process; never undone, as the host program may use curl too.
+  static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
+  check(global == CURLE_OK, ErrorCode::internal, "libcurl does not start: {}",
+        curl_easy_strerror(global));
+  Multi multi(curl_multi_init());
+  if (!multi) throw std::bad_alloc();
+  // A connection for each request in flight outlives the request.
+  curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, narrow<long>(options.max_requests));
+  return multi;
+}
+
 class HttpTransport final : public RemoteTransport {
  public:
-  explicit HttpTransport(const Options& options) : options_(options) {
-    // Once for the process; never undone, as the host program may use curl too.
-    static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
-    check(global == CURLE_OK, ErrorCode::internal, "libcurl does not start: {}",
-          curl_easy_strerror(global));
-    multi_.reset(curl_multi_init());
-    if (!multi_) throw std::bad_alloc();
-    // A connection for each request in flight outlives the request.
-    curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, narrow<long>(options.max_requests));
-  }
+  explicit HttpTransport(const Options& options)
+      : options_(options), multi_(make_multi(options)), wires_(multi_.get(), options_) {}
 
   HttpTransport(const HttpTransport&) = delete;
   HttpTransport& operator=(const HttpTransport&) = delete;
@@ -95,28 +102,27 @@ class HttpTransport final : public RemoteTransport {
       return 0;
     }
     auto& transfer = node.mapped().transfer;
-    curl_multi_remove_handle(multi_.get(), transfer->handle());
+    release(*transfer);
     return transfer->received();
   }
 
-  void poll(std::vector<Result>& done, std::chrono::milliseconds timeout) override {
+  void poll(std::vector<Result>& done, milliseconds timeout) override {
     const auto before = done.size();
     const auto deadline = Clock::now() + timeout;
-    while (true) {
-      int running = 0;
-      require(curl_multi_perform(multi_.get(), &running), "curl_multi_perform");
+    for (milliseconds sleep(0);;) {
+      wait(sleep);
+      if (running_ > 0) require(curl_multi_perform(multi_.get(), &running_), "curl_multi_perform");
       collect();
+      wires_.move(ends_);
+      finish_ends();
       give_up_stalled();
       std::move(ready_.begin(), ready_.end(), std::back_inserter(done));
       ready_.clear();
       const auto now = Clock::now();
       if (done.size() > before || woken_.exchange(false) || now >= deadline) return;
       // Stalls are looked for between sleeps.
-      auto sleep = std::chrono::ceil<std::chrono::milliseconds>(deadline - now);
+      sleep = std::chrono::ceil<milliseconds>(deadline - now);
       if (!active_.empty()) sleep = std::min(sleep, stall_check());
-      require(curl_multi_poll(multi_.get(), nullptr, 0, narrow<int>(sleep.count()), nullptr),
-              "curl_multi_poll");
-      slept_ += Clock::now() - now;
     }
   }
 
@@ -128,7 +134,7 @@ class HttpTransport final : public RemoteTransport {
   [[nodiscard]] Clock::duration slept() const noexcept override { return slept_; }
 
   void wake() override {
-    if (!woken_.exchange(true)) curl_multi_wakeup(multi_.get());
+    if (!woken_.exchange(true)) wires_.wake();
   }
 
  private:
@@ -138,10 +144,25 @@ class HttpTransport final : public RemoteTransport {
     unsigned redirects = 0;
   };
 
-  [[nodiscard]] std::chrono::milliseconds stall_check() const {
+  // libcurl sleeps only where it has something to do.
+  void wait(milliseconds timeout) {
+    if (wires_.connects()) ++running_;
+    const auto before = Clock::now();
+    if (running_ > 0 && timeout > milliseconds(0)) {
+      curl_waitfd wires{wires_.descriptor(), CURL_WAIT_POLLIN, 0};
+      require(curl_multi_poll(multi_.get(), &wires, 1, narrow<int>(timeout.count()), nullptr),
+              "curl_multi_poll");
+      wires_.wait(milliseconds(0));
+    } else {
+      wires_.wait(timeout);
+    }
+    if (timeout > milliseconds(0)) slept_ += Clock::now() - before;
+  }
+
+  [[nodiscard]] milliseconds stall_check() const {
     const std::chrono::duration<double> tenth(options_.stall_timeout / 10);
-    return std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(tenth),
-                      std::chrono::milliseconds(5), std::chrono::milliseconds(500));
+    return std::clamp(std::chrono::duration_cast<milliseconds>(tenth), milliseconds(5),
+                      milliseconds(500));
   }
 
   std::unique_ptr<Transfer> take_idle() {
@@ -188,12 +209,24 @@ class HttpTransport final : public RemoteTransport {
     } else if (carried.s3 && !s3().ca_bundle().empty()) {
       request.ca_file = s3().ca_bundle().c_str();
     }
+    if (question == Question::read) {
+      transfer.ask(question, request.url);
+      if (wires_.send(transfer, request)) {
+        active_.emplace(&transfer.attempt(), std::move(carried));
+        return;
+      }
+    }
     transfer.prepare(question, request);
     CURL* handle = transfer.handle();
     curl_easy_setopt(handle, CURLOPT_PRIVATE, &transfer);
-    const Attempt* attempt = &transfer.attempt();
-    active_.emplace(attempt, std::move(carried));
+    active_.emplace(&transfer.attempt(), std::move(carried));
     require(curl_multi_add_handle(multi_.get(), handle), "curl_multi_add_handle");
+    ++running_;
+  }
+
+  void release(Transfer& transfer) {
+    wires_.drop(transfer);
+    curl_multi_remove_handle(multi_.get(), transfer.handle());
   }
 
   void collect() {
@@ -201,17 +234,41 @@ class HttpTransport final : public RemoteTransport {
     while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
       if (message->msg != CURLMSG_DONE) continue;
       const CURLcode code = message->data.result;
+      if (wires_.connected(message->easy_handle, code, ends_)) continue;
       Transfer* transfer = nullptr;
       curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
       auto carried = take_active(&transfer->attempt());
-      transfer->end(code);
+      transfer->end_by(code);
+      if (code == CURLE_OK) learn(carried);
       finish(std::move(carried));
+    }
+  }
+
+  void learn(const Carried& carried) {
+    const auto& transfer = *carried.transfer;
+    if (transfer.question() != Question::read || transfer.redirected()) return;
+    HttpRequest request;
+    request.url = transfer.url();
+    request.secure = is_https(request.url);
+    request.as_is = carried.s3;
+    wires_.learn(request, transfer.answer());
+  }
+
+  void finish_ends() {
+    const auto ends = std::exchange(ends_, {});
+    for (const auto& end : ends) {
+      auto carried = take_active(&end.exchange->attempt());
+      if (end.unusual) {
+        send(std::move(carried), Question::read);  // libcurl is asked from now on
+      } else {
+        finish(std::move(carried));
+      }
     }
   }
 
   Carried take_active(const Attempt* attempt) {
     auto node = active_.extract(attempt);
-    curl_multi_remove_handle(multi_.get(), node.mapped().transfer->handle());
+    release(*node.mapped().transfer);
     return std::move(node.mapped());
   }
 
@@ -276,6 +333,7 @@ class HttpTransport final : public RemoteTransport {
     next_stall_check_ = now + stall_check();
     std::vector<const Attempt*> stalled;
     for (auto& [attempt, carried] : active_) {
+      if (!wires_.carries(*carried.transfer)) carried.transfer->look_at_sending(now);
       auto failure = carried.transfer->stalled(now);
       if (!failure) continue;
       carried.transfer->give_up(std::move(*failure));
@@ -288,6 +346,9 @@ class HttpTransport final : public RemoteTransport {
   std::unique_ptr<s3::S3> s3_;  // made for the first s3:// URI
   // The order matters: handles go before the multi handle that they may still be added to.
   Multi multi_;
+  Wires wires_;
+  std::vector<Wires::End> ends_;
+  int running_ = 0;  // handles that libcurl works on, or more
   std::unordered_map<const Attempt*, Carried> active_;
   std::vector<std::unique_ptr<Transfer>> idle_;
   std::vector<Result> ready_;

@@ -1,8 +1,9 @@
-// Any bytes as the lines of an HTTP answer's head: what is believed of it must answer the question.
+// Any bytes as an HTTP answer: its head ends where it ends, however it is cut, and what is believed
+// of it must answer the question.
 #include <string>
 
 #include "fuzz.hpp"
-#include "store/http_answer.hpp"
+#include "store/http_head.hpp"
 
 using namespace faro;
 using namespace faro::store;
@@ -42,10 +43,43 @@ void check_request(const HttpAnswer& answer, const Request& request) {
   }
 }
 
+// The lines of the first head of an answer, taken in pieces of `piece` bytes.
+struct Head {
+  std::string lines;
+  std::size_t bytes = 0;
+  HttpHead head;
+
+  Head(std::string_view text, std::size_t piece) {
+    while (!text.empty() && !head.whole() && head.wrong() == nullptr) {
+      const auto part = text.substr(0, piece);
+      const auto taken = head.take(part, [&](std::string_view line) { lines += line; });
+      require(taken <= part.size(), "no more is taken than is there");
+      require(taken == part.size() || head.whole() || head.wrong() != nullptr, "all is taken");
+      bytes += taken;
+      text.remove_prefix(taken);
+    }
+  }
+};
+
+void check_head(std::string_view text) {
+  const Head whole(text, text.size());
+  const Head cut(text, 1);
+  require(whole.head.whole() == cut.head.whole() && whole.head.wrong() == cut.head.wrong(),
+          "a head is what it is, however it is cut");
+  require(whole.lines == cut.lines, "its lines are the same");
+  require(whole.head.wrong() != nullptr || whole.bytes == cut.bytes, "it ends in the same place");
+  require(!whole.head.whole() || whole.bytes <= HttpHead::longest, "it has a limit");
+  require(whole.lines.find('\0') == std::string::npos, "no line has a NUL");
+  HttpAnswer answer;
+  answer.take(whole.lines);
+  static_cast<void>(framing_of(answer));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view text(reinterpret_cast<const char*>(data), size);
+  check_head(text);
   HttpAnswer answer;
   while (!text.empty()) {
     const auto end = text.find('\n');
@@ -53,6 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     text.remove_prefix(end == text.npos ? text.size() : end + 1);
   }
   require(answer.retry_after >= 0 && answer.retry_after < 1e20, "a wait is a time");
+  require(framing_of(answer) != Framing::length || answer.content_length, "a length is told");
   require(answer.etag.find('\n') == std::string::npos, "an ETag is one line");
   for (const ByteRange range :
        {ByteRange{0, 1}, ByteRange{0, 1000}, ByteRange{500, 100}, ByteRange{~0ull - 10, 10}}) {

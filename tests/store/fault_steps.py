@@ -1,5 +1,6 @@
 """What can go wrong at fault_server.py: STEPS, each a function of the exchange and its argument."""
 import email.utils
+import socket
 import time
 import zlib
 
@@ -239,6 +240,32 @@ def garbage(x, _):
     x.close()
 
 
+# ---- heads ----------------------------------------------------------------------------------------
+
+def raw(x, change):
+    """The right answer as bytes, after a change."""
+    write, parts = x.write, []
+    x.write = parts.append
+    good(x)
+    x.write = write
+    write(change(b"".join(parts)))
+
+
+def interim(answer):
+    return (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\n\r\n" +
+            answer)
+
+
+def trickled_head(x, _):
+    """Byte by byte."""
+    x.connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw(x, lambda answer: [x.write(answer[i:i + 1]) for i in range(200)] and answer[200:])
+
+
+def with_line(line):
+    return of(raw, lambda answer: answer.replace(b"\r\n", b"\r\n" + line + b"\r\n", 1))
+
+
 def empty(x, _):
     """An object of no bytes at a server that knows no HEAD."""
     status(x, 405) if x.method == "HEAD" else x.send(
@@ -265,6 +292,15 @@ STEPS = {
     "cut": cut,
     "cut_weak": cut_weak,
     "garbage": garbage,
+    "interim": of(raw, interim),
+    "interim_ever": of(raw, lambda answer: b"HTTP/1.1 100 Continue\r\n\r\n" * 40_000),
+    "trickled_head": trickled_head,
+    "long_head": with_line(b"X: " + b"x" * 400_000),
+    "nul_head": with_line(b"X: \0"),
+    "two_lengths": with_line(b"Content-Length: 7"),
+    "two_heads": with_line(b"HTTP/1.1 206 Again"),
+    "http2": of(raw, lambda answer: b"HTTP/2 206\r\n\r\n"),
+    "excess": of(raw, lambda answer: answer + b"HTTP/1.1 206 X\r\nContent-Length: 1000000\r\n\r\n"),
     # The body against the head.
     "longer": lambda x, _: good(x, body=data()[:length(x) + 100]),
     "longer_chunked": of(chunked, 100),

@@ -39,20 +39,37 @@ std::string name_of(std::string spec) {
 
 class Faults : public ::testing::TestWithParam<Fault> {};
 
-TEST_P(Faults, EndInOneClearError) {
-  const auto& fault = GetParam();
-  const std::string path = fmt::format("/{}/faults", fault.spec);
+// The first reads are libcurl's; of a server that has answered one as it should, the client's own.
+// What is unusual libcurl is asked again, once.
+enum class By { libcurl, client };
+
+std::uint64_t asked_again(By by, const std::string& spec) {
+  return by == By::client && (spec.find("chunked") != spec.npos || spec == "redirect" ||
+                              spec == "nowhere" || spec == "to_file");
+}
+
+void get_known(Client& client) {
+  std::byte byte{};
+  client.read({0, fault_server().uri("/ok/known"), {0, 1}, &byte, {}});
+  EXPECT_FALSE(finish(client).at(0).error);
+}
+
+void ends_in_one_clear_error(const Fault& fault, By by) {
+  const std::string path = fmt::format("/{}/faults{}", fault.spec, static_cast<int>(by));
   auto options = quick_options();
   options.attempts = 3;
   options.stall_timeout = 0.2;
   options.low_speed = 0;
   options.outage_deadline = 0.5;
   std::vector<std::byte> memory(length + 4096, std::byte{0xa5});
-  const auto done = read_one(options, {1,
-                                       fault_server().uri(path),
-                                       {offset, length},
-                                       memory.data(),
-                                       ObjectInfo{size, "\"v1\"", {}}});
+  Client client(options);
+  if (by == By::client) get_known(client);
+  client.read({1,
+               fault_server().uri(path),
+               {offset, length},
+               memory.data(),
+               ObjectInfo{size, "\"v1\"", {}}});
+  const auto done = finish(client).at(0);
   ASSERT_TRUE(done.error);
   const std::string message = done.error->what();
   EXPECT_EQ(done.error->code(), fault.code) << message;
@@ -69,8 +86,16 @@ TEST_P(Faults, EndInOneClearError) {
   EXPECT_TRUE(std::all_of(memory.begin() + length, memory.end(),
                           [](std::byte byte) { return byte == std::byte{0xa5}; }));
   if (std::string(fault.spec) != "loop") {
-    EXPECT_EQ(fault_server().count(path), done.attempts);
+    EXPECT_EQ(fault_server().count(path), done.attempts + asked_again(by, fault.spec));
   }
+}
+
+TEST_P(Faults, EndInOneClearError) {
+  ends_in_one_clear_error(GetParam(), By::libcurl);
+}
+
+TEST_P(Faults, EndInOneClearErrorToo) {
+  ends_in_one_clear_error(GetParam(), By::client);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -135,14 +160,16 @@ const std::string all = "bytes=100000-299999";
 
 class Recoveries : public ::testing::TestWithParam<Recovery> {};
 
-TEST_P(Recoveries, GiveTheRightBytes) {
-  const auto& [spec, ranges, cause, wasted] = GetParam();
-  const std::string path = fmt::format("/{}/recoveries", spec);
+void give_the_right_bytes(const Recovery& recovery, By by) {
+  auto [spec, ranges, cause, wasted] = recovery;
+  const std::string path = fmt::format("/{}/recoveries{}", spec, static_cast<int>(by));
   const bool weak = std::string(spec) == "weak";
   auto options = quick_options();
   options.stall_timeout = 0.2;
   options.low_speed = 0;
   Client client(options);
+  if (by == By::client) get_known(client);
+  const auto before = client.counters();
   std::vector<std::byte> memory(length);
   client.read({1,
                fault_server().uri(path),
@@ -153,19 +180,33 @@ TEST_P(Recoveries, GiveTheRightBytes) {
   ASSERT_FALSE(done.error) << done.error->what();
   std::vector<std::string> asked;
   for (const auto& entry : fault_server().log(path)) asked.push_back(entry.at("range"));
+  const auto again = asked_again(by, spec);
+  if (again > 0 && std::string(spec) == "shorter_chunked,ok") {
+    ranges = {all};  // it meets the next step
+    cause.reset();
+  }
+  if (again > 0) asked.erase(asked.begin());
   EXPECT_EQ(asked, ranges);
   const auto& counters = client.counters();
   EXPECT_EQ(done.attempts, ranges.size());
-  EXPECT_EQ(counters.requests, ranges.size());
+  EXPECT_EQ(counters.requests - before.requests, ranges.size() + again);
   EXPECT_EQ(counters.retries, ranges.size() - 1);
   if (cause) {
     EXPECT_EQ(counters.retries_by[static_cast<std::size_t>(*cause)], ranges.size() - 1);
   }
-  EXPECT_EQ(counters.bytes, length);
+  EXPECT_EQ(counters.bytes - before.bytes, length);
   EXPECT_EQ(counters.wasted_bytes > 0, wasted);
   const auto object = FaultServer::object();
   EXPECT_TRUE(std::equal(memory.begin(), memory.end(), object.begin() + offset));
   EXPECT_EQ(done.crc32c, crc32c(memory));
+}
+
+TEST_P(Recoveries, GiveTheRightBytes) {
+  give_the_right_bytes(GetParam(), By::libcurl);
+}
+
+TEST_P(Recoveries, GiveTheRightBytesToo) {
+  give_the_right_bytes(GetParam(), By::client);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -173,7 +214,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Recovery{"ok", {all}, {}}, Recovery{"weak", {all}, {}},
         Recovery{"exact_chunked", {all}, {}}, Recovery{"redirect", {all}, {}},
-        Recovery{"slow_head=0.1", {all}, {}},
+        Recovery{"slow_head=0.1", {all}, {}}, Recovery{"interim", {all}, {}},
+        Recovery{"trickled_head", {all}, {}}, Recovery{"excess", {all}, {}},
         Recovery{"s503,s503,ok", {all, all, all}, RetryCause::throttled, true},
         Recovery{"s503=empty,s500=empty,ok", {all, all, all}, {}},
         Recovery{"code=SlowDown,ok", {all, all}, RetryCause::throttled, true},
@@ -249,7 +291,7 @@ TEST(Http, ConnectionsAreKept) {
     }
     finish(client);
   }
-  EXPECT_EQ(fault_server().connections() - before, 1u);
+  EXPECT_EQ(fault_server().connections() - before, 2u);  // one is libcurl's
 }
 
 TEST(Http, ConnectionRefused) {

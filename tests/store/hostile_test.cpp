@@ -163,6 +163,46 @@ TEST(Hostile, ListingsThatLie) {
   EXPECT_EQ(list("keys_below"), std::vector{FaultServer::s3("/list:keys_below/lies/a.bin")});
 }
 
+// The client's own reading of heads, which follows on a first answer that libcurl has read.
+TEST(Hostile, HeadsThatLie) {
+  auto options = quick_options();
+  options.attempts = 2;
+  const std::vector<std::pair<std::string, std::string>> lies{
+      {"long_head", "the head of the answer is too long"},
+      {"interim_ever", "the head of the answer is too long"},
+      {"nul_head", "the head of the answer has a NUL"},
+      {"two_heads", "does not answer in HTTP/1"},
+      {"http2", "does not answer in HTTP/1"},
+      {"garbage", "does not answer in HTTP/1"},
+      {"two_lengths", "two lengths"}};
+  for (const auto& [spec, says] : lies) {
+    Client client(options);
+    std::vector<std::byte> memory(length);
+    client.read({1, fault_server().uri("/ok/known"), {0, length}, memory.data(), {}});
+    ASSERT_FALSE(finish(client).at(0).error);
+    client.read({2, fault_server().uri("/" + spec + "/head"), {0, length}, memory.data(), {}});
+    const auto done = finish(client).at(0);
+    ASSERT_TRUE(done.error) << spec;
+    EXPECT_EQ(done.error->code(), ErrorCode::network);
+    EXPECT_SAYS(done.error->what(), says);
+    client.read({3, fault_server().uri("/ok/known"), {0, length}, memory.data(), {}});
+    EXPECT_FALSE(finish(client).at(0).error) << spec;
+  }
+}
+
+// What a server says beyond its answer is no answer to the next question.
+TEST(Hostile, MoreThanWasAskedEndsTheConnection) {
+  Client client(quick_options());
+  std::vector<std::byte> memory(length);
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    std::fill(memory.begin(), memory.end(), std::byte{0xa5});
+    client.read({i, fault_server().uri("/excess/more"), {i, length}, memory.data(), indexed});
+    ASSERT_FALSE(finish(client).at(0).error);
+    const auto object = FaultServer::object();
+    EXPECT_TRUE(std::equal(memory.begin(), memory.end(), object.begin() + i));
+  }
+}
+
 // With the level at one and a try each nothing may hang, or be tried without end.
 TEST(Hostile, TheSmallestOptions) {
   auto options = quick_options();
