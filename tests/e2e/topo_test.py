@@ -69,7 +69,9 @@ class Topo(Test):
                          [node["gpus"][3]["bus_id"], node["gpus"][5]["bus_id"]])
 
     def test_what_is_no_machine(self):
-        for text in ("", "hello", "<topology", open(self.machine("dgx"), encoding="utf-8").read()[:3000]):
+        with open(self.machine("dgx"), encoding="utf-8") as file:
+            cut = file.read(3000)
+        for text in ("", "hello", "<topology", cut):
             with open(self.path("bad.xml"), "w", encoding="utf-8") as file:
                 file.write(text)
             self.fails("topo", "--xml", self.path("bad.xml"), ranks=2, code=1,
