@@ -10,7 +10,7 @@ namespace faro::loader {
 namespace {
 
 constexpr std::uint64_t page = 4096;
-// A piece is packed while others are on their way. docs/performance.md has the measurement.
+// A piece is packed while others are on their way. Long enough for TCP's best rate by hosts_limit.
 constexpr std::uint64_t piece_bytes = std::uint64_t{4} << 20;
 constexpr std::uint64_t pieces_under_way = 4;
 // Of a sample that this rank sends: its place, sorted by position; and while its round is sent its
