@@ -88,6 +88,7 @@ Prediction::Prediction(const Plan& plan, const Config& config, const loader::Mac
            config.global_batch,
            plan.steps_per_round,
            static_cast<double>(plan.bytes) / static_cast<double>(plan.samples),
+           plan.exchange == "gathered",
            plan.resident,
            planned.link,
            planned.store_link},
@@ -112,10 +113,10 @@ std::string Prediction::text() const {
                   c.cpu_seconds * 1e3, c.reduce_seconds * 1e3,
                   percent(c.reduce_seconds / c.seconds)));
   row("  other nodes",
-      fmt::format("{} of a rank's samples, {} and {:.4g} messages a round; gathered by node {:.4g} "
-                  "messages a node",
+      fmt::format("{} of a rank's samples, {} a round; {:.4g} messages a rank from rank to rank, "
+                  "{:.4g} a node from node to node: {}",
                   percent(c.remote_share), human_bytes(c.remote_bytes), c.messages,
-                  c.gathered_messages));
+                  c.gathered_messages, job_.gathered ? "gathered" : "direct"));
   if (job_.link > 0) {
     row("  a node's link",
         fmt::format("{} busy: {} with the exchange, {} with the store's bytes",

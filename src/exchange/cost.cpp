@@ -28,11 +28,14 @@ RoundCost round_cost(const Job& job, const Costs& costs) {
   cost.messages = holders(ranks - node, 1 / ranks, cost.samples);
   cost.gathered_messages = holders(nodes - 1, 1 / nodes, cost.samples * node);
   const auto remote = cost.samples * cost.remote_share;
-  cost.remote_bytes =
-      remote * (job.sample_bytes + sizeof(std::uint64_t)) + cost.messages * sizeof(MessageHeader);
+  // Lanes are dealt over a node's ranks; a message names each of the ranks that it is for.
+  const auto messages = job.gathered ? cost.gathered_messages / node : cost.messages;
+  const auto named = job.gathered ? node : 1;
+  cost.remote_bytes = remote * (job.sample_bytes + sizeof(std::uint64_t)) +
+                      messages * (sizeof(MessageHeader) + named * sizeof(Section));
 
   cost.reduce_seconds = std::ceil(std::log2(ranks)) * (costs.hop + (nodes > 1 ? costs.latency : 0));
-  cost.cpu_seconds = costs.round + cost.samples * costs.sample + cost.messages * costs.message +
+  cost.cpu_seconds = costs.round + cost.samples * costs.sample + messages * costs.message +
                      cost.remote_bytes * costs.copy;
   const auto over_link = job.link > 0 ? node / job.link : 0;  // seconds for a byte of each rank
   const auto read = job.resident ? 0 : cost.samples * job.sample_bytes;

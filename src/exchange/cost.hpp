@@ -13,7 +13,7 @@ struct Costs {
   double hop = 31e-6;       ///< for each doubling of the ranks: software, context switches included
   double sample = 0.36e-6;  ///< from its place in the order to the batch
   double message = 18e-6;   ///< sent and received, however long
-  double copy = 0.2e-9;    ///< of a byte into a message: 5 GB/s
+  double copy = 0.2e-9;     ///< of a byte into a message: 5 GB/s
   /// Of the network, for each doubling: not measured here; 2 us is what MPI needs from host to host
   /// on the networks of today's clusters.
   double latency = 2e-6;
@@ -25,6 +25,7 @@ struct Job {
   std::uint64_t global_batch = 1;
   std::uint64_t steps_per_round = 1;
   double sample_bytes = 0;  ///< mean, as stored
+  bool gathered = false;    ///< messages go from node to node; else from rank to rank
   bool resident = false;    ///< epochs after the first read nothing
   double link = 0;          ///< bytes/s of a node's link, one way; 0: no limit
   double store_link = 0;    ///< bytes/s of the whole store; 0: no limit but the nodes' links
@@ -36,8 +37,9 @@ struct RoundCost {
   double samples = 0;       ///< that a rank gets
   double remote_share = 0;  ///< of them, from other nodes
   double remote_bytes = 0;  ///< that a rank receives from other nodes, with headers and sizes
-  double messages = 0;      ///< that a rank receives, and sends, one for each peer that has any
-  double gathered_messages = 0;  ///< that a node receives, and sends, were they gathered by node
+  /// That a rank receives, and sends, from rank to rank: one for each peer that has any.
+  double messages = 0;
+  double gathered_messages = 0;  ///< that a node receives, and sends, gathered from node to node
   double reduce_seconds = 0;     ///< the all-reduce of the ranks' status
   double cpu_seconds = 0;        ///< of the exchange's thread: samples, messages, copies
   double exchange_seconds = 0;   ///< in which the node's link carries its ranks' remote bytes

@@ -226,7 +226,7 @@ bool Exchange::await_room() {
 }
 
 void Exchange::prefetch_extent(const order::Place& place) const {
-  const int node_rank = options_.node_rank[plan_->order.reader(place.turn)];
+  const int node_rank = route_.node_rank(plan_->order.reader(place.turn));
   if (node_rank < 0) return;
   const auto& block = manifest_.blocks[plan_->order.block(place.turn)];
   __builtin_prefetch(arena_.at(node_rank, plan_->address[place.turn]) + index_offset(block) +

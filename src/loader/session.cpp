@@ -17,7 +17,7 @@ double seconds_since(Clock::time_point start) {
 /// What all ranks must agree on, as the order and the plan follow from it: a seed taken from each
 /// rank's clock would give every rank another epoch.
 void check_same_settings(const Config& c, comm::Communicator& world) {
-  const std::array<std::pair<const char*, std::uint64_t>, 19> values{{
+  const std::array<std::pair<const char*, std::uint64_t>, 20> values{{
       {"seed", c.seed},
       {"bind", c.bind == "auto" ? 1U : 0U},
       {"first_epoch", c.first_epoch},

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "base/half.hpp"
 #include "faro/transform.hpp"
 #include "transform/sampling.hpp"
 
@@ -43,9 +44,9 @@ decltype(auto) with_loader(Type type, Use&& use) {
     case Type::i32: return use(load<std::int32_t>);
     case Type::i64: return use(load<std::int64_t>);
     case Type::f16:
-      return use([](const std::byte* from) { return from_f16(load<std::uint16_t>(from)); });
+      return use([](const std::byte* from) { return f16_to_f32(load<std::uint16_t>(from)); });
     case Type::bf16:
-      return use([](const std::byte* from) { return from_bf16(load<std::uint16_t>(from)); });
+      return use([](const std::byte* from) { return bf16_to_f32(load<std::uint16_t>(from)); });
     case Type::f32: return use(load<float>);
     case Type::f64: return use(load<double>);
   }
@@ -70,11 +71,11 @@ struct AsU8 {
 };
 struct AsF16 {
   using Bits = std::uint16_t;
-  static constexpr Bits of(float value) noexcept { return to_f16(value); }
+  static constexpr Bits of(float value) noexcept { return f32_to_f16(value); }
 };
 struct AsBf16 {
   using Bits = std::uint16_t;
-  static constexpr Bits of(float value) noexcept { return to_bf16(value); }
+  static constexpr Bits of(float value) noexcept { return f32_to_bf16(value); }
 };
 struct AsF32 {
   using Bits = float;

@@ -52,47 +52,6 @@ constexpr float value_of(std::uint32_t blended) noexcept {
   return static_cast<float>(blended) * 0x1p-22F;
 }
 
-/// f32 to the bits of bfloat16: to nearest, ties to even; a NaN stays one.
-constexpr std::uint16_t to_bf16(float value) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<std::uint16_t>((bits >> 16) | 0x40);
-  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-constexpr float from_bf16(std::uint16_t bits) noexcept {
-  return std::bit_cast<float>(std::uint32_t{bits} << 16);
-}
-
-/// f32 to the bits of IEEE binary16: to nearest, ties to even, beyond 65,504 infinity.
-constexpr std::uint16_t to_f16(float value) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const auto sign = (bits >> 16) & 0x8000;
-  const auto size = bits & 0x7fffffff;
-  if (size > 0x7f800000) return static_cast<std::uint16_t>(sign | 0x7e00);
-  if (size >= 0x477ff000) return static_cast<std::uint16_t>(sign | 0x7c00);
-  if (size >= 0x38800000) {  // normal: the exponent's bias changes, and 13 bits go
-    const auto rounded = size + 0xfff + ((size >> 13) & 1);
-    return static_cast<std::uint16_t>(sign | ((rounded - 0x38000000) >> 13));
-  }
-  if (size <= 0x33000000) return static_cast<std::uint16_t>(sign);
-  const auto shift = 126 - (size >> 23);  // subnormal, in units of 2^-24
-  const auto mantissa = (size & 0x7fffff) | 0x800000;
-  const auto rest = mantissa & ((1U << shift) - 1);
-  const auto half = 1U << (shift - 1);
-  auto units = mantissa >> shift;
-  if (rest > half || (rest == half && (units & 1) != 0)) ++units;
-  return static_cast<std::uint16_t>(sign | units);
-}
-
-constexpr float from_f16(std::uint16_t bits) noexcept {
-  const float sign = (bits & 0x8000) != 0 ? -1.0F : 1.0F;
-  const std::uint32_t exponent = (bits >> 10) & 31;
-  const std::uint32_t mantissa = bits & 0x3ff;
-  if (exponent == 0) return sign * static_cast<float>(mantissa) * 0x1p-24F;
-  const auto wide = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(((bits & 0x8000U) << 16) | (wide << 23) | (mantissa << 13));
-}
-
 /// f32 to a byte: to nearest, ties to even, held within 0 and 255; a NaN becomes 0.
 constexpr std::uint8_t to_u8(float value) noexcept {
   if (!(value > 0)) return 0;

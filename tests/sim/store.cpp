@@ -133,6 +133,14 @@ class Store::Remote final : public store::RemoteTransport {
     return came;
   }
 
+  /// The first byte comes half-way.
+  bool answers(const Attempt& attempt) const override {
+    const auto found = std::find_if(under_way_.begin(), under_way_.end(),
+                                    [&](const auto& own) { return own.attempt == &attempt; });
+    return found != under_way_.end() && !found->failure &&
+           Clock::now() - found->begun >= (found->due - found->begun) / 2;
+  }
+
   Clock::duration slept() const noexcept override { return slept_; }
 
  private:

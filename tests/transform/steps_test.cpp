@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/half.hpp"
 #include "support.hpp"
 
 namespace faro::test {
@@ -177,8 +178,8 @@ TEST(Steps, EveryTypeIsTheRoundedFloat) {
   spec.steps = {Normalise{{-0.5}, {0.01}, {}}};
   const auto u8 = run<std::uint8_t>(spec, png);
   for (std::size_t i = 0; i < 25; ++i) {
-    EXPECT_EQ(f16[i], transform::to_f16(f32[i]));
-    EXPECT_EQ(bf16[i], transform::to_bf16(f32[i]));
+    EXPECT_EQ(f16[i], f32_to_f16(f32[i]));
+    EXPECT_EQ(bf16[i], f32_to_bf16(f32[i]));
     EXPECT_EQ(u8[i], std::clamp(std::nearbyint((at(image, i) / 255.0 + 0.5) * 100), 0.0, 255.0));
   }
   spec.steps = {};
