@@ -77,8 +77,9 @@ class Communicator {
   [[nodiscard]] virtual std::unique_ptr<Operation> start_receive(const Incoming& incoming,
                                                                  std::span<std::byte> into) = 0;
 
-  /// `bytes` of this rank's own, seen by all ranks, page aligned. Only on a node's communicator.
-  /// Collective; Error(memory) on all ranks where there is none. Its pages come with their use.
+  /// `bytes` of this rank's own, zero at first, seen by all ranks, page aligned; 0 for none. Only on
+  /// a node's communicator. Collective; Error(memory) on all ranks where there is none. Its pages
+  /// come with their use.
   [[nodiscard]] virtual std::unique_ptr<SharedMemory> share(std::uint64_t bytes) = 0;
 
   static constexpr std::uint64_t max_message = std::uint64_t{1} << 30;

@@ -38,10 +38,16 @@ class Mappings final : public SharedMemory {
   Mappings(const Mappings&) = delete;
   Mappings& operator=(const Mappings&) = delete;
   ~Mappings() override {
-    for (const auto segment : segments_) munmap(segment.data(), segment.size());
+    for (const auto segment : segments_) {
+      if (!segment.empty()) munmap(segment.data(), segment.size());
+    }
   }
   /// \param fd -1 for private memory
   void add(std::uint64_t bytes, int fd) {
+    if (bytes == 0) {
+      segments_.emplace_back();
+      return;
+    }
     void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                     fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
     check(at != MAP_FAILED, ErrorCode::memory, "no {} of shared memory: {}",

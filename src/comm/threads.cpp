@@ -159,6 +159,7 @@ struct Segments {
       std::memcpy(&bytes, given->data(), sizeof(bytes));
       auto* at = static_cast<std::byte*>(std::aligned_alloc(page, align_up(bytes + 1, page)));
       check(at != nullptr, ErrorCode::memory, "no memory for a segment of {} bytes", bytes);
+      std::memset(at, 0, bytes);
       spans.emplace_back(at, bytes);
     }
   }
@@ -173,24 +174,13 @@ struct Segments {
 
 class ThreadsShared final : public SharedMemory {
  public:
-  ThreadsShared(std::shared_ptr<Group> group, int rank, std::shared_ptr<Segments> segments)
-      : group_(std::move(group)), rank_(rank), segments_(std::move(segments)) {}
-  ThreadsShared(const ThreadsShared&) = delete;
-  ThreadsShared& operator=(const ThreadsShared&) = delete;
-  ~ThreadsShared() override {
-    std::unique_lock lock(group_->mutex);
-    Part part(*group_, rank_, "free of shared memory", {});
-    part.await(lock);
-    part.leave();
-  }
+  explicit ThreadsShared(std::shared_ptr<Segments> segments) : segments_(std::move(segments)) {}
   std::span<std::byte> segment(int rank) override {
     return segments_->spans.at(static_cast<std::size_t>(rank));
   }
   void sync() override { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
  private:
-  std::shared_ptr<Group> group_;
-  int rank_;
   std::shared_ptr<Segments> segments_;
 };
 
@@ -377,7 +367,7 @@ class ThreadsCommunicator final : public Communicator {
   std::unique_ptr<SharedMemory> share(std::uint64_t bytes) override {
     const auto made = collect("share", copy(std::span(&bytes, 1)), -1,
                               [](const Gathering& all) { return std::make_shared<Segments>(all); });
-    return std::make_unique<ThreadsShared>(group_, rank_, std::static_pointer_cast<Segments>(made));
+    return std::make_unique<ThreadsShared>(std::static_pointer_cast<Segments>(made));
   }
 
  private:
