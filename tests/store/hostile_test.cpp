@@ -105,8 +105,8 @@ TEST(Hostile, ATrickleEndsAtTheDeadline) {
 // A job that was suspended is not the store's fault.
 TEST(Hostile, TimeAwayIsNoOutage) {
   auto options = quick_options();
-  options.outage_deadline = 2.2;
-  options.request_deadline = 2.2;
+  options.outage_deadline = 5;
+  options.request_deadline = 5;
   options.backoff = 0.5;
   Client client(options);
   std::vector<std::byte> memory(length);
@@ -117,7 +117,7 @@ TEST(Hostile, TimeAwayIsNoOutage) {
                {}});
   std::vector<Completion> done;
   while (client.counters().requests < 2 && done.empty()) client.poll(done, 10ms);
-  std::this_thread::sleep_for(2500ms);
+  std::this_thread::sleep_for(5500ms);
   const auto rest = finish(client);
   done.insert(done.end(), rest.begin(), rest.end());
   ASSERT_EQ(done.size(), 1u);
@@ -208,7 +208,7 @@ TEST(Hostile, TheSmallestOptions) {
   auto options = quick_options();
   options.max_requests = 1;
   options.attempts = 1;
-  options.outage_deadline = 0.3;
+  options.outage_deadline = 3;
   options.backoff = 0;
   Client client(options);
   std::vector<std::byte> memory(length);
