@@ -223,8 +223,8 @@ def slow(bench):
     pairs, shares, won = [], [], []
     bench.manifest("limited")
     for _ in range(bench.pairs):
-        clean = bench.faro("limited", "--max-requests", "32", epochs=6, memory="3500M")
-        dirty = bench.faro("slow", "--max-requests", "32", epochs=6, memory="3500M")
+        clean = bench.faro("limited", epochs=6, memory="3500M")
+        dirty = bench.faro("slow", epochs=6, memory="3500M")
         seconds = [sum(epoch["seconds"] for epoch in report["epochs"][1:]) for report in (dirty, clean)]
         pairs.append(seconds)
         shares.append(dirty["hedges"] / dirty["store_requests"])
