@@ -13,7 +13,8 @@
 
 namespace faro::comm {
 
-/// A started operation. done() drives it; destroying one that is not done waits for it.
+/// A started operation. done() drives it; destroying one that is not done waits for it. One that
+/// will never be done is released instead, with its memory, and its communicator left behind.
 class Operation {
  public:
   virtual ~Operation() = default;
@@ -77,9 +78,13 @@ class Communicator {
   [[nodiscard]] virtual std::unique_ptr<Operation> start_receive(const Incoming& incoming,
                                                                  std::span<std::byte> into) = 0;
 
-  /// `bytes` of this rank's own, zero at first, seen by all ranks, page aligned; 0 for none. Only on
-  /// a node's communicator. Collective; Error(memory) on all ranks where there is none. Its pages
-  /// come with their use.
+  /// It will not be freed: on this rank or another one something has been started on it that will
+  /// not be done. Its number would go to a new communicator, and its late messages with it.
+  virtual void leave_behind() noexcept {}
+
+  /// `bytes` of this rank's own, zero at first, seen by all ranks, page aligned; 0 for none. Only
+  /// on a node's communicator. Collective; Error(memory) on all ranks where there is none. Its
+  /// pages come with their use.
   [[nodiscard]] virtual std::unique_ptr<SharedMemory> share(std::uint64_t bytes) = 0;
 
   static constexpr std::uint64_t max_message = std::uint64_t{1} << 30;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "comm/mpi_call.hpp"
 #include "comm/shared_files.hpp"
@@ -50,7 +52,7 @@ class MpiCommunicator final : public Communicator {
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
   ~MpiCommunicator() override {
-    if (mpi_alive()) MPI_Comm_free(&comm_);
+    if (mpi_alive() && !left_behind_) MPI_Comm_free(&comm_);
   }
 
   int rank() const override { return rank_; }
@@ -187,6 +189,8 @@ class MpiCommunicator final : public Communicator {
     return std::make_unique<MpiOperation>(request, "MPI_Imrecv");
   }
 
+  void leave_behind() noexcept override { left_behind_ = true; }
+
   std::unique_ptr<SharedMemory> share(std::uint64_t bytes) override {
     return share_files(*this, bytes);
   }
@@ -195,6 +199,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_;
   int rank_ = 0;
   int size_ = 1;
+  bool left_behind_ = false;
 };
 
 /// The number in the first of these variables that is set; 0 where none is.
@@ -229,6 +234,10 @@ int job_rank() {
 }
 
 void abort_job(int code) {
+  std::thread([code] {  // MPI_Abort waits for a launcher that may have lost its own peers
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    std::_Exit(code);
+  }).detach();
   MPI_Abort(MPI_COMM_WORLD, code);
   std::abort();
 }

@@ -174,6 +174,10 @@ Engine::~Engine() {
     if (seconds_since(start) > config_.peer_timeout) exchange_->give_up(config_.peer_timeout);
   }
   if (thread_.joinable()) thread_.join();
+  if (exchange_->failure()) {  // other ranks may have begun what this one will not come to
+    rounds_->leave_behind();
+    proofs_->leave_behind();
+  }
   feeder_.reset();
   cache_.reset();  // it reads the arena
   // Messages may still come to it; the node's other ranks let go of theirs by themselves.

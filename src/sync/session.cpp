@@ -51,8 +51,10 @@ Session::~Session() {
   ending_ = true;
   steps_->notify();
   if (thread_.joinable()) thread_.join();
-  // Open MPI crashes in sums that are under way on a communicator that was freed.
-  if (steps_->abandoned()) static_cast<void>(comm_.release());
+  if (steps_->error()) {  // some ranks may still be on their way
+    comm_->leave_behind();
+    meetings_->leave_behind();
+  }
 }
 
 void Session::refuse(const std::string& why) {
@@ -91,7 +93,6 @@ void Session::broadcast(std::span<std::byte> bytes, int root) {
   } catch (const Error& error) {
     static_cast<void>(operation.release());
     static_cast<void>(words.release());
-    static_cast<void>(meetings_.release());
     steps_->fail(error);
     throw;
   }

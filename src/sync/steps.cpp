@@ -144,7 +144,6 @@ void Steps::finish(const std::optional<Error>& error) {
 }
 
 void Steps::abandon(const Error& error) noexcept {
-  abandoned_ = true;
   backend_.abandon();
   static_cast<void>(operation_.release());
   static_cast<void>(words_.release());

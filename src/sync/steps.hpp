@@ -40,8 +40,6 @@ class Steps {
   [[nodiscard]] bool complete() const;
   /// Whether nothing more will happen: failed, or everyone has left.
   [[nodiscard]] bool over() const;
-  /// Whether operations were let go of before their end; after over().
-  [[nodiscard]] bool abandoned() const noexcept { return abandoned_; }
   /// What all ranks throw.
   [[nodiscard]] std::optional<Error> error() const;
   /// After complete().
@@ -101,7 +99,6 @@ class Steps {
   Verdict verdict_ = Verdict::none;
   std::unique_ptr<std::vector<std::uint64_t>> words_;
   std::unique_ptr<comm::Operation> operation_;
-  bool abandoned_ = false;  // before over() is told
 
   mutable std::mutex mutex_;  // guards what follows
   Condition changed_{"GradientSync's step"};

@@ -26,5 +26,26 @@ TEST(MpisErrors, NameTheCall) {
   }
 }
 
+// A peer that has left a run early may get what the others had begun when the communicator's number
+// is already another one's.
+TEST(LeftBehind, ACommunicatorKeepsItsLateMessages) {
+  const auto world = from_mpi(MPI_COMM_WORLD);
+  for (int i = 0; i < 20; ++i) {
+    auto copy = world->duplicate();
+    copy->leave_behind();
+    auto* values = new std::vector<std::uint64_t>(1, 1);  // may be written for ever
+    if (world->rank() == 0) {
+      copy.reset();
+    } else {
+      static_cast<void>(copy->start_all_reduce(*values, Op::sum).release());
+    }
+    world->barrier();
+    MPI_Comm alone = MPI_COMM_NULL;
+    MPI_Comm_split(MPI_COMM_WORLD, world->rank(), 0, &alone);
+    EXPECT_EQ(from_mpi(alone)->size(), 1);
+    MPI_Comm_free(&alone);
+  }
+}
+
 }  // namespace
 }  // namespace faro::comm
