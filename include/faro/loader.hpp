@@ -121,7 +121,8 @@ struct LoaderStats {
 /// read, check or hold the data is thrown on all, by the same call of next(); a silent peer and a
 /// batch held too long, by the rank that meets them. With MPI_THREAD_MULTIPLE the exchange has a
 /// thread of its own; with less it works inside next(), which then belongs to the thread that may
-/// call MPI. One thread at a time may use a loader. Batches must be destroyed before it.
+/// call MPI. One thread at a time may use a loader, failure() apart. Batches must be destroyed
+/// before it.
 class Loader {
  public:
   using Log = std::function<void(const std::string&)>;
@@ -143,6 +144,10 @@ class Loader {
   /// The next local batch (empty where the last global batch is smaller than the job); nothing at
   /// the end of the epoch, where `verify` also throws what it found wrong.
   [[nodiscard]] std::optional<Batch> next();
+  /// The error that has ended the run on all ranks, as soon as this one knows of it; next() throws
+  /// it after the batches that came before it. Any thread may ask: so a code sees that a rank has
+  /// died (Error(peer)) while its own thread waits for that rank in a collective of its own.
+  [[nodiscard]] std::optional<Error> failure() const;
   /// The shard that holds a sample, for messages. Error(invalid_argument) where there is none.
   [[nodiscard]] std::string shard(std::uint64_t sample) const;
   /// This rank's figures of the current epoch, or of the last one where it has ended.

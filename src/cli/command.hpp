@@ -34,6 +34,10 @@ class Options {
 /// code that goes with it.
 int report_error(const Error& error);
 
+/// The same, and the end of the job: a rank that is silent comes to no end with the others. Who
+/// does not speak leaves the time to who does.
+[[noreturn]] void end_without_peer(const Error& error);
+
 /// What a chosen subcommand does; its exit code.
 using Action = std::function<int()>;
 

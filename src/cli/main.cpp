@@ -1,7 +1,9 @@
 // The `faro` command. Every rank runs all of it; rank 0 speaks.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "base/error.hpp"
 #include "cli/command.hpp"
@@ -28,16 +30,29 @@ std::string version() {
   return fmt::format("faro {}\nCUDA: {}", FARO_VERSION, cuda.why);
 }
 
+// Rank 0, or where it may be the one that is silent, all.
+bool speaks(const faro::Error& error) {
+  return faro::comm::job_rank() <= 0 ||
+         (error.code() == faro::ErrorCode::peer && error.rank() <= 0);
+}
+
 }  // namespace
 
 int faro::cli::report_error(const Error& error) {
-  const int rank = comm::job_rank();
-  if (rank <= 0 || (error.code() == ErrorCode::peer && error.rank() <= 0)) {
+  if (speaks(error)) {
     fmt::print(stderr, "faro: error ({}{}): {}\n", to_string(error.code()),
                error.rank() >= 0 ? fmt::format(", rank {}", error.rank()) : "", error.what());
     std::fflush(stderr);
   }
   return error.code() == ErrorCode::invalid_argument ? 2 : 1;
+}
+
+void faro::cli::end_without_peer(const Error& error) {
+  // A launcher ends all ranks as soon as one aborts, and passes on only what it has read by then.
+  const double seconds = speaks(error) ? 0.2 : 2;
+  const int code = report_error(error);
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  comm::abort_job(code);
 }
 
 int main(int argc, char** argv) {

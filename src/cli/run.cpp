@@ -90,7 +90,7 @@ int run(const Config& config, const Outputs& outputs, comm::Communicator& comm) 
   progress.line(describe(plan, config));
   // At the end of a run a rank's cache may take that long for its last blocks.
   const double cache_seconds = config.cache == "none" ? 0 : 60;
-  Watch watch(comm.duplicate(), config.peer_timeout + cache_seconds);
+  Watch watch(loader, comm.duplicate(), config.peer_timeout + cache_seconds);
   try {
     std::optional<OrderFile> order;
     check(outputs.order.empty() || outputs.consume == "touch", ErrorCode::invalid_argument,
@@ -116,9 +116,7 @@ int run(const Config& config, const Outputs& outputs, comm::Communicator& comm) 
     });
   } catch (const Error& error) {
     if (error.code() != ErrorCode::peer) throw;
-    // A rank that is silent comes to no end with the others: speak, and end the job without it.
-    report_error(error);
-    comm::abort_job(1);
+    end_without_peer(error);
   }
   return 0;
 }

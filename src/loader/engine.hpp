@@ -41,6 +41,8 @@ class Engine {
   /// Throws the same error on all ranks if any has one. Collective, by the consumer's threads: for
   /// what these do with a batch before they go on together. Bounded by peer_timeout.
   void agree(const std::optional<Error>& mine);
+  /// What has ended the run, as soon as it is known. Thread safe.
+  [[nodiscard]] std::optional<Error> failure() const { return exchange_->failure(); }
   /// This rank cannot go on: all ranks get this error.
   void fail(const Error& error) { progress_.fail(error); }
 

@@ -37,6 +37,10 @@ std::optional<Batch> Loader::next() {
   return impl_->next();
 }
 
+std::optional<Error> Loader::failure() const {
+  return impl_->failure();
+}
+
 std::string Loader::shard(std::uint64_t sample) const {
   return impl_->shard(sample);
 }

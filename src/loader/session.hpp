@@ -26,6 +26,7 @@ class Session {
   [[nodiscard]] const Plan& plan() const noexcept { return run_.plan; }
   bool begin_epoch();
   std::optional<Batch> next();
+  [[nodiscard]] std::optional<Error> failure() const { return engine_->failure(); }
   void agree(const std::optional<Error>& mine) { engine_->agree(mine); }
   [[nodiscard]] std::string shard(std::uint64_t sample) const;
   [[nodiscard]] EpochStats epoch_stats() const;

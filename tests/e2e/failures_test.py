@@ -90,7 +90,7 @@ class Failures:
                 result = self.ends(job, NAMED_WITHIN + 10, 1)
                 self.assertTrue(result.errors, str(result))
                 for line in result.errors:
-                    self.assertIn(f"(peer, rank {which})", line)
+                    self.assertIn(f"(peer, rank {which})", line, str(result))
                     self.assertIn(f"rank {which} does not answer", line)
 
     # ---- consumers
@@ -219,6 +219,9 @@ class ThreeHosts(Failures, OnHosts):
         start = time.monotonic()
         while any(alive(pid) for pid in ranks):
             self.assertLess(time.monotonic() - start, NAMED_WITHIN + 10)
+            time.sleep(0.1)
+        start = time.monotonic()  # mpirun is told what they said by each host's daemon
+        while not job.result().errors and time.monotonic() - start < 5:
             time.sleep(0.1)
         errors = job.result().errors
         self.hosts.link(1, "up")
