@@ -4,56 +4,18 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <functional>
-#include <map>
-#include <optional>
+
+#include "base/error.hpp"
+#include "comm/threads_group.hpp"
 
 namespace faro::comm {
 namespace {
 
-using Bytes = std::vector<std::byte>;
-
-struct Message {
-  int source = 0;
-  int tag = 0;
-  std::span<const std::byte> bytes;  // the sender's, or `copy`
-  Bytes copy;
-  Clock::time_point arrives;
-  bool taken = false;  // all of it
-};
-
-/// One collective call of a group's ranks: what each gives to it, and what all get.
-struct Gathering {
-  const char* name = nullptr;
-  std::vector<std::optional<Bytes>> given;
-  std::size_t missing = 0;
-  std::size_t left = 0;
-  Clock::time_point last;      // when the last one came
-  std::shared_ptr<void> made;  // by the last one that came, for all
-};
-
-/// What the ranks of one communicator have in common.
-struct Group {
-  Group(std::shared_ptr<const ThreadsOptions> given, std::vector<int> members)
-      : options(std::move(given)),
-        ranks(std::move(members)),
-        calls(ranks.size(), 0),
-        inbox(ranks.size()) {}
-
-  [[nodiscard]] Clock::duration delay(int from, int to) const {
-    return options->network ? options->network->delay(job(from), job(to)) : Clock::duration{};
-  }
-  [[nodiscard]] int job(int rank) const { return ranks[static_cast<std::size_t>(rank)]; }
-
-  const std::shared_ptr<const ThreadsOptions> options;
-  const std::vector<int> ranks;  // of the job
-  std::mutex mutex;
-  Condition changed{"the other ranks of a communicator"};
-  std::vector<std::uint64_t> calls;  // by rank: collectives begun
-  std::map<std::uint64_t, Gathering> gatherings;
-  std::vector<std::deque<std::shared_ptr<Message>>> inbox;  // by receiver, as they were sent
-};
+using threads::Bytes;
+using threads::Gathering;
+using threads::Group;
+using threads::Message;
+using threads::Part;
 
 void combine(std::span<std::uint64_t> into, const Bytes& bytes, Op op) {
   for (std::size_t i = 0; i < into.size(); ++i) {
@@ -66,52 +28,6 @@ void combine(std::span<std::uint64_t> into, const Bytes& bytes, Op op) {
     }
   }
 }
-
-/// One rank's part in a collective. Its methods want the group's lock.
-class Part {
- public:
-  using Make = std::function<std::shared_ptr<void>(const Gathering&)>;
-
-  /// \param make makes what all ranks get, from what all have given
-  Part(Group& group, int rank, const char* name, Bytes mine, const Make& make = {})
-      : group_(group), rank_(rank), number_(group.calls[static_cast<std::size_t>(rank)]) {
-    auto& all = group.gatherings[number_];
-    if (all.name == nullptr) {
-      all.name = name;
-      all.given.resize(group.ranks.size());
-      all.missing = all.left = group.ranks.size();
-    }
-    check(std::strcmp(all.name, name) == 0, ErrorCode::internal,
-          "rank {} calls {} where others call {}", group.job(rank), name, all.name);
-    ++group.calls[static_cast<std::size_t>(rank)];
-    all.given[static_cast<std::size_t>(rank)] = std::move(mine);
-    all.last = Clock::now();
-    if (--all.missing == 0 && make) all.made = make(all);
-    group.changed.notify_all();
-  }
-  [[nodiscard]] const Gathering& all() const { return group_.gatherings.at(number_); }
-  /// When what `root` gave, or all where it is -1, is here: never, as long as it has not come.
-  [[nodiscard]] std::optional<Clock::time_point> due(int root) {
-    const auto& all = this->all();
-    if (root < 0 ? all.missing > 0 : !all.given[static_cast<std::size_t>(root)]) return {};
-    if (!due_) due_ = all.last + (root == rank_ ? Clock::duration{} : group_.delay(rank_, rank_));
-    return due_;
-  }
-  void await(std::unique_lock<std::mutex>& lock, int root = -1) {
-    group_.changed.wait(lock, [&] { return due(root).has_value(); });
-    group_.changed.wait_until(lock, *due(root), [] { return false; });
-  }
-  void leave() {
-    const auto found = group_.gatherings.find(number_);
-    if (--found->second.left == 0) group_.gatherings.erase(found);
-  }
-
- private:
-  Group& group_;
-  int rank_;
-  std::uint64_t number_;
-  std::optional<Clock::time_point> due_;
-};
 
 /// An operation that ends when `try_end` says so, under the group's lock.
 template <class TryEnd>
