@@ -11,8 +11,8 @@ constexpr std::size_t fewest = 20;  // the least of which 5 % is one
 constexpr float least_medians = 1.5;
 constexpr double most_hedges = 0.02;     // of all requests
 constexpr double longest_patience = 5;   // times the usual one
-constexpr double late_first_byte = 2;    // times the usual wait for it
-constexpr double least_share = 0.25;     // of the patience with whole requests
+constexpr double late_first_byte = 1.5;  // times the usual wait for it
+constexpr double least_share = 0.1;      // of the patience with whole requests
 constexpr unsigned recompute_every = 8;  // one pass over the ring: a microsecond or two
 
 }  // namespace

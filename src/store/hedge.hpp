@@ -20,10 +20,10 @@ class Hedging {
   /// proportion: a shard's last range may be slow too. Nothing as long as 20 of no size were seen.
   /// \param pressing whether next to nothing else is in flight or to be sent: all wait for this one
   [[nodiscard]] std::optional<double> patience(std::uint64_t bytes, bool pressing = false) const;
-  /// The same for one of which no byte has come: after twice the time in which the first byte came
-  /// of 95 % of those before it, but not before a quarter of what patience() says, as less is soon
-  /// made good. Where the requests in flight share the way, whole ones take long, but their first
-  /// bytes do not.
+  /// The same for one of which no byte has come: after 1.5 times the time in which the first byte
+  /// came of 95 % of those before it, but not before a tenth of what patience() says, as less is
+  /// soon made good. Where the requests in flight share the way, whole ones take long, but their
+  /// first bytes do not.
   [[nodiscard]] std::optional<double> first_patience(std::uint64_t bytes,
                                                      bool pressing = false) const;
   /// A request came to a good end. Of a race: the winner, timed from its own start.
