@@ -47,6 +47,13 @@ struct Clock {
   }
 };
 
+[[nodiscard]] inline double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+[[nodiscard]] inline double seconds_since(Clock::time_point start) {
+  return seconds_between(start, Clock::now());
+}
+
 /// A seed that is different each time, but for a simulation's.
 [[nodiscard]] std::uint64_t entropy();
 

@@ -30,7 +30,7 @@ void Watch::work() {
   std::unique_lock lock(mutex_);
   while (!ending_.wait_for(lock, std::chrono::milliseconds(200), [this] { return over_; })) {
     if (since_) {
-      const auto waited = std::chrono::duration<double>(Clock::now() - *since_).count();
+      const auto waited = seconds_since(*since_);
       if (waited > seconds_) roll_call.ask(waited);
     }
     auto error = since_ ? loader_.failure() : std::nullopt;

@@ -9,10 +9,6 @@ namespace {
 
 constexpr int tag = 2000;  // beyond those of rounds
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 template <class Ranks>
 std::string list(std::uint64_t count, const Ranks& ranks) {
   std::string text = count == 1 ? "rank" : "ranks";

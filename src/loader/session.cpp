@@ -10,10 +10,6 @@
 namespace faro::loader {
 namespace {
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 /// What all ranks must agree on, as the order and the plan follow from it: a seed taken from each
 /// rank's clock would give every rank another epoch.
 void check_same_settings(const Config& c, comm::Communicator& world) {

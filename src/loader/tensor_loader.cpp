@@ -170,7 +170,7 @@ std::optional<TensorBatch> TensorLoader::Impl::next() {
       error = comm::current_error(world->rank());
     }
   }
-  stats.wait_seconds += std::chrono::duration<double>(Clock::now() - start).count();
+  stats.wait_seconds += seconds_since(start);
   loader->agree(error);
   // Where threads can work on it, the one after is begun before this one is consumed.
   if (plan.threads > 0 && begun < loader->plan().steps) begin_next();

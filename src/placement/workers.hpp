@@ -11,10 +11,10 @@
 
 namespace faro::placement {
 
-/// One job at a time. start(), help() and wait() by one thread.
+/// One job at a time. start() and finish() by one thread.
 class Workers {
  public:
-  /// \param worker number from 0; count() is the thread's that calls help()
+  /// \param worker number from 0; the number of threads is that of the one that calls finish()
   using Work = std::function<void(std::size_t worker, std::size_t item)>;
 
   explicit Workers(std::uint32_t threads);
@@ -22,7 +22,6 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  [[nodiscard]] std::size_t count() const noexcept { return threads_.size(); }
   /// Begins to call `work`, which must not throw, for each item below `items`.
   void start(std::size_t items, Work work);
   /// Works on what no thread has begun, and waits for the rest.

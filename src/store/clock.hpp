@@ -10,10 +10,6 @@ namespace faro::store {
 using faro::Clock;
 using std::chrono::milliseconds;
 
-inline double seconds_between(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
-
 inline Clock::duration seconds(double value) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
 }

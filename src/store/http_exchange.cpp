@@ -4,6 +4,7 @@
 
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
+#include "base/runtime.hpp"
 #include "base/stream_copy.hpp"
 
 namespace faro::store {
@@ -12,10 +13,6 @@ namespace {
 // A body that is not wanted, such as an error's page, is read to its end up to this size: that
 // keeps the connection for the next request. The first of it may say what is wrong.
 constexpr std::uint64_t drained_body = 64 * 1024;
-
-double seconds_between(HttpExchange::Clock::time_point from, HttpExchange::Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
 
 }  // namespace
 

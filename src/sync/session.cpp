@@ -211,7 +211,7 @@ void Session::await_step() {
       ended = now;
       start = Clock::now();
     }
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double seconds = seconds_since(start);
     if (seconds > options_.peer_timeout) steps_->give_up(seconds);
   }
 }
@@ -221,7 +221,7 @@ void Session::await(comm::Operation& operation) {
   unsigned turns = 0;
   while (!operation.done()) {
     pause(*steps_, steps_->changes(), turns);
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double seconds = seconds_since(start);
     check(seconds < options_.peer_timeout, ErrorCode::peer,
           "GradientSync: not all ranks have called broadcast() for {:.3g} s", seconds);
   }

@@ -237,7 +237,7 @@ void Steps::trace(SyncEvent::What what, std::size_t index) {
   if (!options_.trace) return;
   const std::scoped_lock lock(trace_mutex_);
   options_.trace(
-      {what, number(), index, std::chrono::duration<double>(Clock::now() - made_).count()});
+      {what, number(), index, seconds_since(made_)});
 }
 
 }  // namespace faro::sync

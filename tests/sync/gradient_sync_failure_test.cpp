@@ -142,7 +142,7 @@ TEST_F(GradientSyncFailure, ARankThatLeavesBetweenStepsEndsTheNextForAll) {
 }
 
 TEST_F(GradientSyncFailure, ASilentRankEndsTheOthersWait) {
-  if (job_size() == 1) GTEST_SKIP() << "one rank has no peer";
+  if (job_size() == 1) GTEST_SKIP() << "needs a peer that fails: run it on 2 ranks or more";
   options_.peer_timeout = 0.3;
   const auto start = std::chrono::steady_clock::now();
   {
@@ -158,7 +158,7 @@ TEST_F(GradientSyncFailure, ASilentRankEndsTheOthersWait) {
 }
 
 TEST_F(GradientSyncFailure, ABroadcastThatNotAllCallEnds) {
-  if (job_size() == 1) GTEST_SKIP() << "one rank has no peer";
+  if (job_size() == 1) GTEST_SKIP() << "needs a peer that fails: run it on 2 ranks or more";
   options_.peer_timeout = 0.3;
   std::vector<int> values(10);
   {
@@ -172,7 +172,8 @@ TEST_F(GradientSyncFailure, ABroadcastThatNotAllCallEnds) {
 }
 
 TEST_F(GradientSyncFailure, BroadcastsMustAgree) {
-  if (job_size() == 1) GTEST_SKIP() << "one rank agrees with itself";
+  if (job_size() == 1)
+    GTEST_SKIP() << "needs a peer that says something else: run it on 2 ranks or more";
   GradientSync sync(model_.parameters(), options_);
   std::vector<int> values(10);
   const auto mine = std::span(values).first(job_rank() == last_ ? 9 : 10);
@@ -202,7 +203,8 @@ TEST_F(GradientSyncFailure, CallsInTheMiddleOfAStep) {
 }
 
 TEST_F(GradientSyncFailure, DifferentRegistrationsAreFoundAtTheStart) {
-  if (job_size() == 1) GTEST_SKIP() << "one rank agrees with itself";
+  if (job_size() == 1)
+    GTEST_SKIP() << "needs a peer that says something else: run it on 2 ranks or more";
   const bool odd = job_rank() == last_;
   const auto refused = [&](const std::vector<GradientParameter>& parameters,
                            const GradientSyncOptions& options, const std::string& part) {
