@@ -17,7 +17,8 @@ constexpr std::size_t text_bytes = 4096;
 
 }  // namespace
 
-void Agreement::start(Standing mine, const std::optional<Error>& failure) {
+void Agreement::start(Standing mine, const std::optional<Error>& failure,
+                      std::uint64_t missed_from) {
   failure_ = failure;
   failed_ = -1;
   const auto rank = static_cast<std::uint64_t>(comm_.rank());
@@ -29,7 +30,8 @@ void Agreement::start(Standing mine, const std::optional<Error>& failure) {
     case Standing::failed: said = rank; break;
     case Standing::leaving: said = ranks + rank; break;
   }
-  words_ = {said, pressure_ ? ~pressure_->mark() : 0};  // the least: the highest mark
+  // Of the marks the highest is wanted.
+  words_ = {said, pressure_ ? ~pressure_->mark() : 0, missed_from};
   operation_ = comm_.start_all_reduce(words_, comm::Op::min);
 }
 
@@ -40,7 +42,8 @@ std::optional<Agreement::Verdict> Agreement::poll() {
   std::string text(text_bytes, '\0');
   std::memcpy(text.data(), words_.data() + 1, text_bytes);
   text.resize(std::min(text.find('\0'), text.size()));
-  return Verdict{Verdict::Kind::end, Error(static_cast<ErrorCode>(words_[0]), text, failed_), -1};
+  return Verdict{Verdict::Kind::end, Error(static_cast<ErrorCode>(words_[0]), text, failed_), -1,
+                 missed_from_};
 }
 
 std::optional<Agreement::Verdict> Agreement::judge() {
@@ -50,8 +53,9 @@ std::optional<Agreement::Verdict> Agreement::judge() {
   if (least == all_well) return Verdict{};
   if (least == one_is_busy) return Verdict{Verdict::Kind::again, std::nullopt, -1};
   if (least >= ranks) {
-    return Verdict{Verdict::Kind::end, std::nullopt, static_cast<int>(least - ranks)};
+    return Verdict{Verdict::Kind::end, std::nullopt, static_cast<int>(least - ranks), words_[2]};
   }
+  missed_from_ = words_[2];
   tell(static_cast<int>(least));
   return std::nullopt;
 }

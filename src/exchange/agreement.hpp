@@ -21,6 +21,8 @@ class Agreement {
     /// has left.
     std::optional<Error> error;
     int left = -1;
+    /// The first of the consumers' meetings to which some rank will not come; all ones: none.
+    std::uint64_t missed_from = UINT64_MAX;
   };
 
   /// \param pressure the highest mark of all ranks is everyone's afterwards; nullptr: nothing
@@ -28,7 +30,9 @@ class Agreement {
       : comm_(comm), pressure_(std::move(pressure)) {}
 
   /// \param failure this rank's, where it has failed
-  void start(Standing mine, const std::optional<Error>& failure);
+  /// \param missed_from the first of the consumers' meetings to which this rank will not come
+  void start(Standing mine, const std::optional<Error>& failure,
+             std::uint64_t missed_from = UINT64_MAX);
   /// The verdict, once all ranks have started; it then may be started again.
   [[nodiscard]] std::optional<Verdict> poll();
   /// Lets go of what is under way, with the memory that it may still write to.
@@ -41,7 +45,8 @@ class Agreement {
   comm::Communicator& comm_;
   std::shared_ptr<store::Pressure> pressure_;
   std::optional<Error> failure_;
-  int failed_ = -1;  // the rank whose error is being told
+  int failed_ = -1;                         // the rank whose error is being told
+  std::uint64_t missed_from_ = UINT64_MAX;  // by any rank, while that is
   std::vector<std::uint64_t> words_;
   std::unique_ptr<comm::Operation> operation_;
 };

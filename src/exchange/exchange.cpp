@@ -66,10 +66,16 @@ std::optional<Error> Exchange::failure() const {
   return error_;
 }
 
-void Exchange::finish(const std::optional<Error>& error) {
+std::optional<Error> Exchange::failure(std::uint64_t meeting) const {
+  const std::scoped_lock lock(mutex_);
+  return meeting >= missed_from_ ? error_ : std::nullopt;
+}
+
+void Exchange::finish(const std::optional<Error>& error, std::uint64_t missed_from) {
   {
     const std::scoped_lock lock(mutex_);
     error_ = error;
+    missed_from_ = missed_from;
     finished_ = true;
   }
   enter(State::done);
@@ -82,7 +88,7 @@ void Exchange::abandon(const Error& error) {
   agreement_.abandon();
   if (inbound_ && inbound_->abandon()) in_danger_ = true;
   outgoing_.abandon();
-  finish(error);
+  finish(error, 0);
 }
 
 void Exchange::enter(State state) {
@@ -179,7 +185,7 @@ bool Exchange::await_end() {
 
 void Exchange::agree(Agreement::Standing mine) {
   arena_.sync();  // the blocks' bytes before the status
-  agreement_.start(mine, progress_.failure());
+  agreement_.start(mine, progress_.failure(), progress_.missed_from());
   enter(State::status);
 }
 
@@ -191,7 +197,7 @@ bool Exchange::await_status() {
   switch (verdict->kind) {
     case Agreement::Verdict::Kind::go:
       if (last) {
-        finish(std::nullopt);
+        finish(std::nullopt, verdict->missed_from);
       } else {
         enter(State::room);
       }
@@ -202,7 +208,8 @@ bool Exchange::await_status() {
                             : Error(ErrorCode::stopped,
                                     fmt::format("rank {} left in epoch {} before its end",
                                                 verdict->left, plan_->order.number()),
-                                    verdict->left));
+                                    verdict->left),
+             verdict->missed_from);
       break;
   }
   return true;

@@ -74,6 +74,9 @@ class Exchange {
   [[nodiscard]] std::optional<Error> error() const;
   /// The same at once, whatever is left to take.
   [[nodiscard]] std::optional<Error> failure() const;
+  /// The same, where for its sake some rank will not come to that meeting of the consumers (by
+  /// number). To those before it all have come, or will.
+  [[nodiscard]] std::optional<Error> failure(std::uint64_t meeting) const;
   /// Ends the exchange of this rank alone; what is under way is abandoned. For failures of the
   /// layer below, which no round can carry.
   void abandon(const Error& error);
@@ -108,7 +111,7 @@ class Exchange {
   void prefetch_extent(const order::Place& place) const;
   [[nodiscard]] std::uint64_t step_of_run(std::uint64_t epoch, std::uint64_t step) const;
   [[nodiscard]] bool arrivals_free();
-  void finish(const std::optional<Error>& error);
+  void finish(const std::optional<Error>& error, std::uint64_t missed_from);
 
   const manifest::Manifest& manifest_;
   Schedule& schedule_;
@@ -137,6 +140,7 @@ class Exchange {
   mutable std::mutex mutex_;  // guards what the consumer sees
   std::deque<LocalBatch> ready_;
   std::optional<Error> error_;
+  std::uint64_t missed_from_ = Progress::all_met;
   bool finished_ = false;
   std::atomic<bool> in_danger_ = false;
   std::atomic<double> given_up_after_ = 0;

@@ -1,6 +1,7 @@
 // What the threads of a rank tell each other.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -43,6 +44,17 @@ class Progress {
   void stop() {
     change([&] { stopping_ = true; });
   }
+  /// It will come to no more of the consumers' meetings: it has been to so many. Before stop() or
+  /// fail(), which tell the others.
+  void miss_meetings(std::uint64_t from) {
+    change([&] { missed_from_ = std::min(missed_from_, from); });
+  }
+  /// all_met where it comes to all.
+  [[nodiscard]] std::uint64_t missed_from() const {
+    const std::scoped_lock lock(mutex_);
+    return missed_from_;
+  }
+  static constexpr std::uint64_t all_met = UINT64_MAX;
   [[nodiscard]] bool stopping() const {
     const std::scoped_lock lock(mutex_);
     return stopping_;
@@ -86,6 +98,7 @@ class Progress {
   std::uint64_t changes_ = 0;
   Ready ready_;
   std::optional<Error> failure_;
+  std::uint64_t missed_from_ = all_met;
   bool stopping_ = false;
   bool ended_ = false;
 };

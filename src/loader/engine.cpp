@@ -14,10 +14,6 @@ namespace {
 // The last blocks of a run are given that long to reach the cache.
 constexpr double cache_seconds = 60;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 /// While the consumer waits for its exchange.
 class Waiting {
  public:
@@ -164,6 +160,7 @@ void Engine::take_arrivals(const Remote& remote, comm::Communicator& world) {
 }
 
 Engine::~Engine() {
+  progress_.miss_meetings(meetings_);
   progress_.stop();
   const Waiting waiting(*exchange_);
   const auto start = Clock::now();
@@ -238,7 +235,8 @@ void Engine::pass_on_notices() {
   if (const auto line = notices_.take()) log_(*line);
 }
 
-void Engine::await(std::unique_ptr<comm::Operation> operation, bool heed_failure) {
+void Engine::meet(std::unique_ptr<comm::Operation> operation) {
+  const auto meeting = meetings_++;
   const Waiting waiting(*exchange_);
   const auto start = Clock::now();
   Backoff backoff;
@@ -246,14 +244,15 @@ void Engine::await(std::unique_ptr<comm::Operation> operation, bool heed_failure
     const auto seen = progress_.changes();
     if (!threaded_) step();
     backoff.pause(progress_, seen);
+    auto failure = exchange_->failure(meeting);
     const double seconds = seconds_since(start);
-    const auto failure = heed_failure ? exchange_->failure() : std::nullopt;
     if (!failure && seconds <= config_.peer_timeout) continue;
-    if (!failure && heed_failure && !exchange_->finished()) {
+    if (!failure && !exchange_->finished()) {
       exchange_->give_up(seconds);  // it fails soon, and says for whom
       continue;
     }
-    static_cast<void>(operation.release());  // peers will not come: waiting would be for ever
+    if (!failure) failure = exchange_->failure();  // and then somebody has left all the same
+    static_cast<void>(operation.release());        // peers will not come: it would be for ever
     if (failure) throw Error(*failure);
     faro::fail(ErrorCode::peer, "a rank has not come to the end within {:.0f} s (peer_timeout)",
                config_.peer_timeout);
@@ -278,8 +277,7 @@ void Engine::agree(const std::optional<Error>& mine) {
   (*failed)[0] = mine ? 1 : 0;
   auto operation = proofs_->start_all_reduce(*failed, comm::Op::max);
   try {
-    // A failure of a later round is not heeded: every rank has this batch, and comes.
-    await(std::move(operation), false);
+    meet(std::move(operation));
   } catch (...) {
     static_cast<void>(failed.release());  // the operation may still write to it
     throw;
@@ -296,7 +294,7 @@ void Engine::close_epoch(std::uint64_t epoch) {
     const order::Steps steps(dataset_.manifest.samples, config_.global_batch,
                              static_cast<std::uint32_t>(proofs_->size()), config_.end);
     proof_->close(epoch, steps.delivered(), *proofs_,
-                  [this](auto operation) { await(std::move(operation), true); });
+                  [this](auto operation) { meet(std::move(operation)); });
   }
   if (plan) schedule_.forget_before(epoch + 1);
   if (!last) return;

@@ -44,7 +44,10 @@ class Engine {
   /// What has ended the run, as soon as it is known. Thread safe.
   [[nodiscard]] std::optional<Error> failure() const { return exchange_->failure(); }
   /// This rank cannot go on: all ranks get this error.
-  void fail(const Error& error) { progress_.fail(error); }
+  void fail(const Error& error) {
+    progress_.miss_meetings(meetings_);
+    progress_.fail(error);
+  }
 
   [[nodiscard]] const std::shared_ptr<Leases>& leases() const { return leases_; }
   [[nodiscard]] Proof* proof() { return proof_ ? &*proof_ : nullptr; }
@@ -65,8 +68,8 @@ class Engine {
   void drive();
   /// Drives the exchange; what goes wrong in it ends it.
   bool step() noexcept;
-  /// \param heed_failure whether a failure of the exchange ends the wait: peers will not come then
-  void await(std::unique_ptr<comm::Operation> operation, bool heed_failure);
+  /// A meeting of all ranks' consumers: until all have come, or the error for which some will not.
+  void meet(std::unique_ptr<comm::Operation> operation);
   /// All ranks' consumers have come to the end, or the error of all ranks.
   void await_end();
   void count_left_out(std::uint64_t epoch);
@@ -82,6 +85,7 @@ class Engine {
   Mailbox notices_;                             // from the feeder's thread
   std::unique_ptr<comm::Communicator> rounds_;  // the exchange's own
   std::unique_ptr<comm::Communicator> proofs_;  // the consumer's
+  std::uint64_t meetings_ = 0;                  // that this one's consumer has come to
   std::vector<std::uint32_t> nodes_;            // by rank of the job: the number of its node
   exchange::Schedule schedule_;
   Placing placing_;

@@ -18,8 +18,9 @@ using Kind = Agreement::Verdict::Kind;
 
 class Ranks : public testing::Test {
  protected:
-  Agreement::Verdict agree(Standing mine, const std::optional<Error>& failure = std::nullopt) {
-    agreement_.start(mine, failure);
+  Agreement::Verdict agree(Standing mine, const std::optional<Error>& failure = std::nullopt,
+                           std::uint64_t missed_from = UINT64_MAX) {
+    agreement_.start(mine, failure, missed_from);
     for (;;) {
       if (auto verdict = agreement_.poll()) return *verdict;
     }
@@ -49,6 +50,16 @@ TEST_F(Ranks, WhoLeavesIsKnownToAll) {
   EXPECT_EQ(verdict.kind, Kind::end);
   EXPECT_FALSE(verdict.error);
   EXPECT_EQ(verdict.left, last_);
+}
+
+TEST_F(Ranks, TheFirstMeetingThatAnyMissesIsKnownToAll) {
+  const auto from = [&](std::uint64_t meeting) { return rank_ == last_ ? meeting : UINT64_MAX; };
+  const auto standing = rank_ == last_ ? Standing::leaving : Standing::ready;
+  EXPECT_EQ(agree(standing, std::nullopt, from(3)).missed_from, 3U);
+  std::optional<Error> mine;
+  if (rank_ == 0) mine.emplace(ErrorCode::corrupt, "mine", 0);
+  EXPECT_EQ(agree(mine ? Standing::failed : standing, mine, from(4)).missed_from, 4U);
+  EXPECT_EQ(agree(mine ? Standing::failed : Standing::ready, mine).missed_from, UINT64_MAX);
 }
 
 TEST_F(Ranks, TheLowestRanksErrorIsEveryones) {

@@ -196,6 +196,29 @@ TEST(TensorLoader, ABadSampleIsTheSameErrorOnAllRanks) {
   EXPECT_SAYS(error_of_run(label), "label 10 is out of range: it must be from 0 to 9");
 }
 
+// Those who wait for it to agree on a batch do not wait for peer_timeout.
+TEST(TensorLoader, ARankThatLeavesEndsTheRunOnAll) {
+  Images images;
+  images.config.epochs = 1000;
+  const int last = images.world->size() - 1;
+  std::optional<TensorLoader> loader(std::in_place, images.config, images.tensors);
+  ASSERT_TRUE(loader->begin_epoch());
+  ASSERT_TRUE(loader->next());
+  if (images.world->rank() == last) {
+    loader.reset();
+    return;
+  }
+  const auto error = error_of([&] {
+    for (;;) {
+      while (loader->next()) {
+      }
+      loader->begin_epoch();
+    }
+  });
+  EXPECT_EQ(error.code(), ErrorCode::stopped) << error.what();
+  EXPECT_EQ(error.rank(), last);
+}
+
 TEST(TensorLoader, BadSamplesCanBeSkippedAndCounted) {
   const auto bad = [](std::uint64_t n) { return n % 7 == 3; };
   Images data([&](auto n, auto& fields) {
