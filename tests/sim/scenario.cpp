@@ -103,7 +103,8 @@ void choose_ending(Scenario& scenario, Random& random) {
       store.outage_from = at;
       store.outage_until = 1e9;
       scenario.config.outage_deadline = random.real(0.1, 1);
-      scenario.errors = {ErrorCode::network, ErrorCode::timeout};
+      // The last that was heard of the store may be that credentials have expired.
+      scenario.errors = {ErrorCode::network, ErrorCode::timeout, ErrorCode::access_denied};
       scenario.must_fail = at == 0;
       break;
     case 3:
