@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <mutex>
 #include <thread>
 
 #include "base/error.hpp"
@@ -48,6 +49,8 @@ int faro::cli::report_error(const Error& error) {
 }
 
 void faro::cli::end_without_peer(const Error& error) {
+  static std::mutex speaking;
+  speaking.lock();  // for good: a second thread has nothing to add
   // A launcher ends all ranks as soon as one aborts, and passes on only what it has read by then.
   const double seconds = speaks(error) ? 0.2 : 2;
   const int code = report_error(error);
