@@ -76,9 +76,9 @@ TEST(Hedging, AFirstByteIsWaitedForLess) {
   Hedging hedging;
   EXPECT_FALSE(hedging.first_patience(size));
   for (int i = 0; i < 300; ++i) hedging.finished(size, 1, 0.2);
-  EXPECT_NEAR(*hedging.first_patience(size), 2 * 1.5 * 0.2, 1e-6);
+  EXPECT_NEAR(*hedging.first_patience(size), 1.5 * 1.5 * 0.2, 1e-6);
   for (int i = 0; i < 300; ++i) hedging.finished(size, 1, 0.01);
-  EXPECT_NEAR(*hedging.first_patience(size), 0.25 * 1.5, 1e-6);
+  EXPECT_NEAR(*hedging.first_patience(size), 0.1 * 1.5, 1e-6);
   for (int i = 0; i < 300; ++i) hedging.finished(size, 1, 0.9);
   EXPECT_DOUBLE_EQ(*hedging.first_patience(size), *hedging.patience(size));
 }
