@@ -1,13 +1,14 @@
 #include "exchange/exchange.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "format/format.hpp"
 
 namespace faro::exchange {
 namespace {
 
-// Two rounds are never under way at once, so any small range tells them apart.
+// No rank is two rounds ahead of another, so any small range tells them apart.
 int tag_of(std::uint64_t round) {
   return static_cast<int>(1 + round % 1024);
 }
@@ -68,13 +69,13 @@ std::optional<Error> Exchange::failure() const {
 
 std::optional<Error> Exchange::failure(std::uint64_t meeting) const {
   const std::scoped_lock lock(mutex_);
-  return meeting >= missed_from_ ? error_ : std::nullopt;
+  return meeting >= missed_from_ ? told_ : std::nullopt;
 }
 
 void Exchange::finish(const std::optional<Error>& error, std::uint64_t missed_from) {
   {
     const std::scoped_lock lock(mutex_);
-    error_ = error;
+    error_ = told_ = error;
     missed_from_ = missed_from;
     finished_ = true;
   }
@@ -131,39 +132,47 @@ bool Exchange::call_roll() {
 }
 
 void Exchange::begin_round() {
+  const bool early = std::exchange(asked_early_, false);
   if (number_ == schedule_.rounds()) {
-    enter(State::end);
+    enter(early ? State::status : State::end);
     return;
   }
   round_ = schedule_.round(number_);
   plan_ = schedule_.epoch(round_.epoch);
   windows_.use(plan_);
-  enter(State::blocks);
+  needed_ = needed(round_, *plan_);
+  needed_next_.reset();
+  enter(early ? State::status : State::blocks);
+}
+
+// An epoch's last round waits for all of its blocks, those that `drop` leaves out too: so whatever
+// is wrong with the data set is told within the epoch.
+Progress::Ready Exchange::needed(const Round& round, const EpochPlan& plan) {
+  Progress::Ready needed{round.epoch, plan.order.turns()};
+  if (round.last_step < plan.steps.count()) {
+    const auto last = round.last_step * plan.steps.global_batch() - 1;
+    const auto& span = plan.order.window(plan.order.window_of_position(last));
+    needed.turn = span.first_turn + span.turns;
+  }
+  return needed;
+}
+
+// What this rank says of a round that needs these blocks; nothing as long as it is still reading
+// and has not been silent for long.
+std::optional<Agreement::Standing> Exchange::standing(const Progress::Ready& needed) const {
+  using Standing = Agreement::Standing;
+  if (progress_.failure()) return Standing::failed;
+  if (progress_.stopping()) return Standing::leaving;
+  if (progress_.ready() >= needed) return Standing::ready;
+  const auto patience = std::chrono::duration<double>(options_.heartbeat);
+  if (Clock::now() - entered_ < patience) return std::nullopt;
+  return Standing::busy;
 }
 
 bool Exchange::await_blocks() {
-  const bool failed = progress_.failure().has_value();
-  const bool stopping = progress_.stopping();
-  bool reading = false;
-  if (!failed && !stopping) {
-    // An epoch's last round waits for all of its blocks, those that `drop` leaves out too: so
-    // whatever is wrong with the data set is told within the epoch.
-    Progress::Ready needed{round_.epoch, plan_->order.turns()};
-    if (round_.last_step < plan_->steps.count()) {
-      const auto last = round_.last_step * plan_->steps.global_batch() - 1;
-      const auto& span = plan_->order.window(plan_->order.window_of_position(last));
-      needed.turn = span.first_turn + span.turns;
-    }
-    reading = progress_.ready() < needed;
-    const auto patience = std::chrono::duration<double>(options_.heartbeat);
-    if (reading && Clock::now() - entered_ < patience) return false;
-  }
-  using Standing = Agreement::Standing;
-  agree(failed     ? Standing::failed
-        : stopping ? Standing::leaving
-        : reading  ? Standing::busy
-                   : Standing::ready);
-  return true;
+  const auto mine = standing(needed_);
+  if (mine) agree(*mine);
+  return mine.has_value();
 }
 
 bool Exchange::await_end() {
@@ -189,9 +198,69 @@ void Exchange::agree(Agreement::Standing mine) {
   enter(State::status);
 }
 
+// While a round's messages are on their way the ranks agree on the next one: else every round would
+// wait for a word to go round all of them.
+void Exchange::agree_early() {
+  if (asked_early_) {
+    hear_early();
+    return;
+  }
+  if (!needed_next_) {
+    const auto next = number_ + 1;
+    if (next == schedule_.rounds()) return;
+    const auto round = schedule_.round(next);
+    needed_next_ = needed(round, *schedule_.epoch(round.epoch));
+  }
+  const auto mine = standing(*needed_next_);
+  if (mine && *mine != Agreement::Standing::busy) ask_early(*mine);
+}
+
+// A consumer that waits for those of the other ranks takes no batch, so there may be no room for
+// as long. Should one of those have left, this is how it is heard.
+void Exchange::listen() {
+  if (asked_early_) {
+    hear_early();
+    return;
+  }
+  const auto patience = std::chrono::duration<double>(options_.heartbeat);
+  if (!consumer_waits_ || Clock::now() - std::max(entered_, heard_) < patience) return;
+  ask_early(progress_.failure() ? Agreement::Standing::failed : Agreement::Standing::busy);
+}
+
+void Exchange::ask_early(Agreement::Standing mine) {
+  arena_.sync();
+  agreement_.start(mine, progress_.failure(), progress_.missed_from());
+  asked_early_ = true;
+}
+
+void Exchange::hear_early() {
+  if (!verdict_) verdict_ = agreement_.poll();
+  if (!verdict_) return;
+  if (verdict_->kind == Agreement::Verdict::Kind::again) {
+    asked_early_ = false;
+    heard_ = Clock::now();
+    verdict_.reset();
+  } else if (verdict_->kind == Agreement::Verdict::Kind::end) {
+    const auto next = number_ + 1;
+    const auto plan =
+        next < schedule_.rounds() ? schedule_.epoch(schedule_.round(next).epoch) : plan_;
+    const std::scoped_lock lock(mutex_);
+    told_ = error_of(*verdict_, *plan);
+    missed_from_ = verdict_->missed_from;
+  }
+}
+
+Error Exchange::error_of(const Agreement::Verdict& verdict, const EpochPlan& plan) {
+  if (verdict.error) return *verdict.error;
+  return {ErrorCode::stopped,
+          fmt::format("rank {} left in epoch {} before its end", verdict.left, plan.order.number()),
+          verdict.left};
+}
+
 bool Exchange::await_status() {
-  const auto verdict = agreement_.poll();
-  if (!verdict) return false;
+  if (!verdict_) verdict_ = agreement_.poll();
+  if (!verdict_) return false;
+  const auto verdict = std::exchange(verdict_, std::nullopt);
   arena_.sync();  // the status before the peers' bytes
   const bool last = number_ == schedule_.rounds();
   switch (verdict->kind) {
@@ -204,12 +273,7 @@ bool Exchange::await_status() {
       break;
     case Agreement::Verdict::Kind::again: enter(last ? State::end : State::blocks); break;
     case Agreement::Verdict::Kind::end:
-      finish(verdict->error ? *verdict->error
-                            : Error(ErrorCode::stopped,
-                                    fmt::format("rank {} left in epoch {} before its end",
-                                                verdict->left, plan_->order.number()),
-                                    verdict->left),
-             verdict->missed_from);
+      finish(error_of(*verdict, *plan_), verdict->missed_from);
       break;
   }
   return true;
@@ -217,14 +281,22 @@ bool Exchange::await_status() {
 
 bool Exchange::await_room() {
   const bool stopping = progress_.stopping();
+  bool full = false;
   {
     const std::scoped_lock lock(mutex_);
     if (stopping) ready_.clear();  // nobody takes them any more
-    if (ready_.size() > schedule_.options().steps_per_round) return false;
+    full = ready_.size() > schedule_.options().steps_per_round;
+  }
+  if (full) {
+    listen();
+    return false;
   }
   // Nor does anybody here need the steps before this round.
   if (stopping) arena_.publish_released(step_of_run(round_.epoch, round_.first_step));
-  if (!arrivals_free()) return false;
+  if (!arrivals_free()) {
+    listen();
+    return false;
+  }
   if (inbound_) inbound_->begin(number_);
   fill_slots();
   outgoing_.begin(number_, round_, plan_, windows_);
@@ -290,6 +362,7 @@ bool Exchange::arrivals_free() {
 }
 
 bool Exchange::await_messages() {
+  agree_early();
   const int tag = tag_of(number_);
   bool moved = outgoing_.pump(tag);
   if (inbound_) moved = inbound_->pump(tag) || moved;

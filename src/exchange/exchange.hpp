@@ -47,8 +47,9 @@ struct ExchangeOptions {
 /// A round: (1) wait until this rank's blocks of the round's windows are ready, or it has failed;
 /// (2) agree with all ranks: when all are ready, every block that the round needs may be read by
 /// the node's peers; where one is still reading, that is repeated; (3) wait for room; (4) pack and
-/// send other nodes' samples, receive own; (5) hand the batches over. Whatever fails before (2)
-/// fails on all ranks in the same round with the same error. After the last round they agree once
+/// send other nodes' samples, receive own; while they are on their way, agree on the next round of
+/// the epoch; (5) hand the batches over. Whatever fails before (2) fails on all ranks in the same
+/// round with the same error. After the last round they agree once
 /// more, when their consumers have ended: so nothing fails unheard.
 class Exchange {
  public:
@@ -104,6 +105,13 @@ class Exchange {
   bool await_messages();
   bool await_end();
   void agree(Agreement::Standing mine);
+  void agree_early();
+  void listen();
+  void ask_early(Agreement::Standing mine);
+  void hear_early();
+  [[nodiscard]] std::optional<Agreement::Standing> standing(const Progress::Ready& needed) const;
+  [[nodiscard]] static Error error_of(const Agreement::Verdict& verdict, const EpochPlan& plan);
+  [[nodiscard]] static Progress::Ready needed(const Round& round, const EpochPlan& plan);
   bool call_roll();
   void begin_round();
   void end_round();
@@ -133,13 +141,19 @@ class Exchange {
   Outgoing outgoing_;
   std::optional<Inbound> inbound_;
   Agreement agreement_;
+  bool asked_early_ = false;                   // about the next round
+  std::optional<Agreement::Verdict> verdict_;  // that is not heeded yet
+  Clock::time_point heard_;                    // that another rank was busy
+  Progress::Ready needed_;                     // of this rank's blocks, for the round
+  std::optional<Progress::Ready> needed_next_;
   RollCall roll_call_;
   std::vector<LocalBatch> batches_;   // of the round, being built
   std::vector<order::Place> places_;  // of a batch, being found
 
   mutable std::mutex mutex_;  // guards what the consumer sees
   std::deque<LocalBatch> ready_;
-  std::optional<Error> error_;
+  std::optional<Error> error_;  // once all batches before it are there
+  std::optional<Error> told_;   // the same, as soon as it is known
   std::uint64_t missed_from_ = Progress::all_met;
   bool finished_ = false;
   std::atomic<bool> in_danger_ = false;
