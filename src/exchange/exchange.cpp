@@ -192,9 +192,13 @@ bool Exchange::await_end() {
   return true;
 }
 
-void Exchange::agree(Agreement::Standing mine) {
+void Exchange::ask(Agreement::Standing mine) {
   arena_.sync();  // the blocks' bytes before the status
   agreement_.start(mine, progress_.failure(), progress_.missed_from());
+}
+
+void Exchange::agree(Agreement::Standing mine) {
+  ask(mine);
   enter(State::status);
 }
 
@@ -228,8 +232,7 @@ void Exchange::listen() {
 }
 
 void Exchange::ask_early(Agreement::Standing mine) {
-  arena_.sync();
-  agreement_.start(mine, progress_.failure(), progress_.missed_from());
+  ask(mine);
   asked_early_ = true;
 }
 

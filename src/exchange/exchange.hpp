@@ -104,6 +104,7 @@ class Exchange {
   bool await_room();
   bool await_messages();
   bool await_end();
+  void ask(Agreement::Standing mine);
   void agree(Agreement::Standing mine);
   void agree_early();
   void listen();
