@@ -237,7 +237,8 @@ void Exchange::ask_early(Agreement::Standing mine) {
 }
 
 void Exchange::hear_early() {
-  if (!verdict_) verdict_ = agreement_.poll();
+  if (verdict_) return;  // heard, and heeded when this round is over
+  verdict_ = agreement_.poll();
   if (!verdict_) return;
   if (verdict_->kind == Agreement::Verdict::Kind::again) {
     asked_early_ = false;
