@@ -62,9 +62,10 @@ class ThreeHosts(OnHosts):
         for window in ("32M", "full"):
             with self.subTest(window=window):
                 report = self.check_memory("--window", window)
-                # Two ninths of the data come in by this link: it was one.
-                epoch = report["epochs"][-1]
-                self.assertGreater(epoch["seconds"], 8 * report["bytes"] / 2 * 2 / 9 / 1e9)
+                # Two ninths of the data come in by this link, give or take what chance moves. Both
+                # epochs count: the second one's first rounds travel while the first one ends.
+                seconds = sum(epoch["seconds"] for epoch in report["epochs"])
+                self.assertGreater(seconds, 0.9 * 8 * report["bytes"] * 2 / 9 / 1e9)
 
     def test_skew(self):
         """One block holds most: one rank reads what all get, without more memory than planned."""
