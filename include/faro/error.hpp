@@ -25,6 +25,7 @@ enum class ErrorCode : int {
   peer = 12,             ///< another rank is silent or has left
   stopped = 13,          ///< another rank ended the run early
   internal = 14,         ///< a defect in faro
+  device = 15,           ///< a CUDA or NCCL call failed, or there is no such GPU
 };
 
 /// The name of a code, as logs and reports print it ("not_found").

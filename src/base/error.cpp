@@ -20,6 +20,7 @@ std::string_view to_string(ErrorCode code) noexcept {
     case ErrorCode::peer: return "peer";
     case ErrorCode::stopped: return "stopped";
     case ErrorCode::internal: return "internal";
+    case ErrorCode::device: return "device";
   }
   return "internal";
 }
