@@ -1,9 +1,8 @@
-#include <cuda_runtime_api.h>
-#include <fmt/format.h>
+#include "cuda/backend.hpp"
 
 #include <array>
 
-#include "cuda/backend.hpp"
+#include "cuda/runtime.hpp"
 
 namespace faro::cuda {
 namespace {
@@ -18,6 +17,15 @@ std::string fallback(std::string_view why) {
 }
 
 }  // namespace
+
+std::string bus_id(int device) {
+  std::array<char, 32> id{};
+  if (cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device) == cudaSuccess) {
+    return id.data();
+  }
+  cudaGetLastError();
+  return {};
+}
 
 Backend probe() {
   int runtime = 0;
@@ -39,12 +47,7 @@ Backend probe() {
   }
   backend.devices = devices;
   for (int device = 0; device < devices; ++device) {
-    std::array<char, 32> id{};
-    if (cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device) == cudaSuccess) {
-      backend.bus_ids.emplace_back(id.data());
-    } else {
-      cudaGetLastError();
-    }
+    if (auto id = bus_id(device); !id.empty()) backend.bus_ids.push_back(std::move(id));
   }
   backend.usable = devices > 0;
   backend.why = backend.usable
