@@ -17,6 +17,8 @@ struct Locality {
   int numa = -1;              ///< node that the arena's memory is asked of; -1: the first touch's
   std::string gpu;            ///< PCI bus id, "0000:17:00.0"; empty: none
   std::string nic;            ///< "mlx5_0 (ib0)"; empty: none
+  std::string device;  ///< where tensors lie with device = auto, and why; empty: not known
+  std::string path;    ///< how samples come into them
   bool huge_pages = false;    ///< the system gives them to the arena
   std::vector<std::string> notes;  ///< why so, for people
 };

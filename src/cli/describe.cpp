@@ -125,6 +125,8 @@ nlohmann::ordered_json rank_json(std::uint64_t rank, const Locality& locality) {
           {"nic", locality.nic},
           {"fetch_cpus", locality.fetch_cpus},
           {"exchange_cpus", locality.exchange_cpus},
+          {"device", locality.device},
+          {"path", locality.path},
           {"notes", locality.notes}};
 }
 

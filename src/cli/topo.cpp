@@ -69,12 +69,13 @@ Json nodes_of(comm::Communicator& comm, bool bind) {
   Json mine;
   comm::together(comm, [&] {  // its collectives are the node's, and end together
     const auto found = loader::inspect_node(*node);
-    const auto placed = topology::place(found.topology.machine(), found.ranks, bind);
-    const auto words = loader::in_words(found.topology.machine(), placed[found.mine]);
+    const auto placed = topology::place(found.machine, found.ranks, bind)[found.mine];
+    const auto device = loader::device_of(found.machine, placed, cuda::probe());
+    const auto words = loader::in_words(found.machine, placed, device);
     mine["rank"] = rank_json(static_cast<std::uint64_t>(comm.rank()), words);
     if (node->rank() == 0) {
       mine["node"] = words.node;
-      mine["parts"] = to_json(found.topology.machine());
+      mine["parts"] = to_json(found.machine);
       mine["software"] = software();
     }
   });
@@ -197,8 +198,13 @@ std::string describe_node(const Json& node) {
                      numa >= 0 ? fmt::format("NUMA {}", numa) : "anywhere", or_else("gpu", "-"),
                      or_else("nic", "-"), or_else("fetch_cpus", "not bound"),
                      or_else("exchange_cpus", "not bound")});
-    for (const auto& note : rank["notes"]) {
-      const auto said = note.get<std::string>();
+    auto lines = rank["notes"];
+    for (const auto& [key, head] : {std::pair("device", "tensors: "), std::pair("path", "")}) {
+      const auto said = rank[key].get<std::string>();
+      if (!said.empty()) lines.push_back(head + said);
+    }
+    for (const auto& line : lines) {
+      const auto said = line.get<std::string>();
       auto at = std::find_if(notes.begin(), notes.end(),
                              [&](const auto& one) { return one.first == said; });
       if (at == notes.end()) at = notes.emplace(at, said, topology::CpuSet());

@@ -12,7 +12,8 @@ struct Backend {
   bool compiled = false;             ///< the build has the CUDA backend
   bool usable = false;               ///< and there is a driver with a device
   int devices = 0;                   ///< visible to this process (CUDA_VISIBLE_DEVICES)
-  std::vector<std::string> bus_ids;  ///< of them on the PCI bus, "0000:17:00.0"
+  std::vector<std::string> bus_ids;  ///< of each on the PCI bus, "0000:17:00.0"; empty: not told
+  std::vector<std::string> names;    ///< of each, "NVIDIA H100 80GB HBM3"
   std::string why;  ///< for people: the versions where usable, else what it fell back to and why
 };
 

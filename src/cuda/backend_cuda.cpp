@@ -16,24 +16,20 @@ std::string fallback(std::string_view why) {
   return fmt::format("{}; batches stay in host memory", why);
 }
 
-}  // namespace
-
-std::string bus_id(int device) {
-  std::array<char, 32> id{};
-  if (cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device) == cudaSuccess) {
-    return id.data();
-  }
-  cudaGetLastError();
-  return {};
+std::string name(int device) {
+  cudaDeviceProp properties{};
+  if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) cudaGetLastError();
+  return properties.name;
 }
 
-Backend probe() {
+Backend look() {
   int runtime = 0;
   int driver = 0;  // stays 0 where no driver is installed
   cudaRuntimeGetVersion(&runtime);
   cudaDriverGetVersion(&driver);
 
-  Backend backend{.compiled = true, .usable = false, .devices = 0, .bus_ids = {}, .why = {}};
+  Backend backend{
+      .compiled = true, .usable = false, .devices = 0, .bus_ids = {}, .names = {}, .why = {}};
   int devices = 0;  // CUDA leaves it alone when it fails
   const cudaError_t status = cudaGetDeviceCount(&devices);
   if (status != cudaSuccess) {
@@ -47,7 +43,8 @@ Backend probe() {
   }
   backend.devices = devices;
   for (int device = 0; device < devices; ++device) {
-    if (auto id = bus_id(device); !id.empty()) backend.bus_ids.push_back(std::move(id));
+    backend.bus_ids.push_back(bus_id(device));
+    backend.names.push_back(name(device));
   }
   backend.usable = devices > 0;
   backend.why = backend.usable
@@ -55,6 +52,22 @@ Backend probe() {
                                   devices == 1 ? "" : "s", version(driver), version(runtime))
                     : fallback("no CUDA device is visible");
   return backend;
+}
+
+}  // namespace
+
+std::string bus_id(int device) {
+  std::array<char, 32> id{};
+  if (cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device) == cudaSuccess) {
+    return id.data();
+  }
+  cudaGetLastError();
+  return {};
+}
+
+Backend probe() {
+  static const Backend found = look();  // CUDA itself reads CUDA_VISIBLE_DEVICES but once
+  return found;
 }
 
 }  // namespace faro::cuda

@@ -9,6 +9,7 @@ Backend probe() {
           .usable = false,
           .devices = 0,
           .bus_ids = {},
+          .names = {},
           .why = "built without CUDA; batches stay in host memory (FARO_WITH_CUDA=ON builds it)"};
 }
 

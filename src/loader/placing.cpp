@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <iterator>
 #include <numeric>
+#include <sstream>
 
 #include "base/error.hpp"
 #include "base/runtime.hpp"
 #include "comm/mpi.hpp"
-#include "cuda/backend.hpp"
 #include "exchange/arena.hpp"
 #include "telemetry/huge_pages.hpp"
 
@@ -23,14 +24,22 @@ std::string host_name() {
   return name.data();
 }
 
+/// Looked at once: hwloc takes tens of milliseconds for it.
+const topology::Topology& this_machine() {
+  static const auto topology = topology::Topology::detect();
+  return topology;
+}
+
+std::vector<std::string> words_of(const std::string& text) {
+  std::istringstream in(text);
+  return {std::istream_iterator<std::string>(in), {}};
+}
+
 /// The GPUs that this process may use; nothing where none are hidden from it.
-std::optional<std::vector<std::size_t>> own_gpus(const topology::Topology& topology) {
-  const auto& machine = topology.machine();
+std::optional<std::vector<std::size_t>> own_gpus(const topology::Machine& machine,
+                                                 const cuda::Backend& backend) {
   if (machine.gpus.empty()) return std::nullopt;
-  if (topology.here()) {
-    const auto backend = cuda::probe();
-    if (backend.usable) return topology::gpus_at(machine, backend.bus_ids);
-  }
+  if (backend.usable) return topology::gpus_at(machine, backend.bus_ids);
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
   return visible != nullptr ? topology::visible_gpus(machine, visible) : std::nullopt;
 }
@@ -79,28 +88,36 @@ std::vector<std::vector<std::uint32_t>> all_words(comm::Communicator& node,
 
 }  // namespace
 
-NodeRanks inspect_node(comm::Communicator& node) {
-  std::string xml;
-  bool here = false;
+NodeRanks inspect_node(comm::Communicator& node, const cuda::Backend& backend) {
+  std::optional<topology::Topology> topology;
+  // A line with the GPUs that any rank sees, a sign whether the machine is this one, and its XML.
+  const auto seen = fmt::format("{} ", fmt::join(backend.bus_ids, " "));
+  std::string text;
+  for (const auto& bytes : node.gather(std::as_bytes(std::span(seen)), 0)) {
+    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
   comm::together(node, [&] {
     if (node.rank() != 0) return;
-    const auto topology = topology::Topology::detect();
-    xml = topology.xml();
-    here = topology.here();
+    topology = this_machine();
+    text += (topology->here() ? "\n+" : "\n-") + topology->xml();
   });
-  xml = comm::broadcast_text(node, (here ? "+" : "-") + xml, 0);
-  std::optional<topology::Topology> topology;
+  text = comm::broadcast_text(node, text, 0);
+  const auto line = text.find('\n');
+  topology::Machine machine;
   topology::LocalRank own;
   comm::together(node, [&] {
-    topology = topology::Topology::parse(xml.substr(1), xml.front() == '+');
-    own = {topology->allowed(), own_gpus(*topology)};
+    if (!topology)
+      topology = topology::Topology::parse(text.substr(line + 2), text[line + 1] == '+');
+    machine = topology->machine();
+    topology::add_gpus(machine, words_of(text.substr(0, line)));
+    own = {topology->allowed(), own_gpus(machine, backend)};
   });
   const auto words = all_words(node, encode(comm::launcher_local_rank(), own));
   std::vector<std::size_t> order(words.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](auto a, auto b) { return words[a][0] < words[b][0]; });
-  NodeRanks found{*topology, {}, 0};
+  NodeRanks found{*topology, std::move(machine), {}, 0};
   for (const auto rank : order) {
     if (rank == static_cast<std::size_t>(node.rank())) found.mine = found.ranks.size();
     found.ranks.push_back(decode(words[rank]));
@@ -108,7 +125,8 @@ NodeRanks inspect_node(comm::Communicator& node) {
   return found;
 }
 
-Locality in_words(const topology::Machine& machine, const topology::Placement& place) {
+Locality in_words(const topology::Machine& machine, const topology::Placement& place,
+                  const DeviceChoice& device) {
   const auto set = [](const topology::CpuSet& cpus) {
     return cpus.empty() ? std::string() : topology::to_string(cpus);
   };
@@ -121,6 +139,8 @@ Locality in_words(const topology::Machine& machine, const topology::Placement& p
   if (place.gpu) words.gpu = machine.gpus[*place.gpu].bus_id;
   if (place.nic) words.nic = machine.nics[*place.nic].name;
   words.notes = place.notes;
+  words.device = device.text;
+  if (!device.text.empty()) words.path = path_to(device);
   return words;
 }
 
@@ -131,9 +151,9 @@ Placing::Placing(const Config& config, comm::Communicator& world, bool shared_ar
     const auto node = world.split_by_node(0);
     try {
       const auto found = inspect_node(*node);
-      place_ = topology::place(found.topology.machine(), found.ranks)[found.mine];
+      place_ = topology::place(found.machine, found.ranks)[found.mine];
       topology_ = found.topology;
-      locality_ = in_words(topology_->machine(), place_);
+      locality_ = in_words(found.machine, place_, device_of(found.machine, place_, cuda::probe()));
       locality_.fetch_cpus.clear();  // not yet
       locality_.exchange_cpus.clear();
       locality_.numa = -1;

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "comm/comm.hpp"
+#include "cuda/backend.hpp"
 #include "faro/config.hpp"
 #include "faro/locality.hpp"
+#include "loader/device.hpp"
 #include "topology/topology.hpp"
 
 namespace faro::loader {
@@ -18,16 +20,20 @@ namespace faro::loader {
 /// A node, and its ranks in the launcher's local order.
 struct NodeRanks {
   topology::Topology topology;
+  topology::Machine machine;  ///< the topology's, with the GPUs that CUDA alone knows
   std::vector<topology::LocalRank> ranks;
   std::size_t mine = 0;  ///< this rank's place among them
 };
 
-/// Collective over the ranks of a node. Its first rank looks at the machine, for all of them.
+/// Collective over the ranks of a node. Its first rank looks at the machine, for all of them, and
+/// once a process.
 /// Errors: of topology::Topology::detect, on all of them.
-[[nodiscard]] NodeRanks inspect_node(comm::Communicator& node);
+[[nodiscard]] NodeRanks inspect_node(comm::Communicator& node,
+                                     const cuda::Backend& backend = cuda::probe());
 
-/// A placement in words. `huge_pages` stays false.
-[[nodiscard]] Locality in_words(const topology::Machine& machine, const topology::Placement& place);
+/// A placement in words. `huge_pages` stays false; without a device nothing is said of tensors.
+[[nodiscard]] Locality in_words(const topology::Machine& machine, const topology::Placement& place,
+                                const DeviceChoice& device = {});
 
 /// One rank's place, and what of it was done. Nothing that fails here is an error: it is noted.
 /// Thread safe.

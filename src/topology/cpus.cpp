@@ -8,6 +8,14 @@
 #include "topology/topology.hpp"
 
 namespace faro::topology {
+namespace {
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+}  // namespace
 
 std::string to_string(const CpuSet& cpus) {
   if (cpus.empty()) return "none";
@@ -57,15 +65,25 @@ std::optional<std::vector<std::size_t>> visible_gpus(const Machine& machine,
 std::vector<std::size_t> gpus_at(const Machine& machine, std::span<const std::string> bus_ids) {
   std::vector<std::size_t> found;
   for (const auto& wanted : bus_ids) {
-    std::string lower;
-    for (const char c : wanted)
-      lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const auto id = lower(wanted);
     for (std::size_t i = 0; i < machine.gpus.size(); ++i) {
       // Some write the domain with eight digits.
-      if (lower.ends_with(machine.gpus[i].bus_id)) found.push_back(i);
+      if (id.ends_with(machine.gpus[i].bus_id)) found.push_back(i);
     }
   }
   return found;
+}
+
+void add_gpus(Machine& machine, std::span<const std::string> bus_ids) {
+  for (const auto& bus_id : bus_ids) {
+    if (bus_id.empty() || !gpus_at(machine, std::span(&bus_id, 1)).empty()) continue;
+    Device gpu;
+    gpu.name = gpu.bus_id = lower(bus_id);
+    gpu.cpus = machine.cpus;
+    machine.gpus.push_back(gpu);
+  }
+  std::stable_sort(machine.gpus.begin(), machine.gpus.end(),
+                   [](const Device& a, const Device& b) { return a.bus_id < b.bus_id; });
 }
 
 }  // namespace faro::topology

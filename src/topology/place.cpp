@@ -142,8 +142,9 @@ void Placer::give_gpus() {
     }
   }
   for (const auto& ranks : users) {
-    if (ranks.size() < 2) continue;
     for (const auto rank : ranks) {
+      placed_[rank].gpu_ranks = ranks.size();
+      if (ranks.size() < 2) continue;
       placed_[rank].notes.push_back(fmt::format("{} ranks share its GPU", ranks.size()));
     }
   }

@@ -61,6 +61,10 @@ struct Machine {
 [[nodiscard]] std::vector<std::size_t> gpus_at(const Machine& machine,
                                                std::span<const std::string> bus_ids);
 
+/// Adds the GPUs with these PCI bus ids that the machine does not know: hwloc may see no PCI bus,
+/// as in a container. They are as near to all processors.
+void add_gpus(Machine& machine, std::span<const std::string> bus_ids);
+
 /// A rank of the node, as its launcher has started it.
 struct LocalRank {
   CpuSet cpus;                                   ///< that it may use
@@ -71,6 +75,7 @@ struct LocalRank {
 struct Placement {
   CpuSet cpus;  ///< that it may use
   std::optional<std::size_t> gpu;
+  std::size_t gpu_ranks = 0;        ///< of the node that have this GPU
   std::optional<std::size_t> nic;   ///< nearest to its GPU, or to its processors
   CpuSet fetch;                     ///< that the thread which reads is bound to; empty: it is not
   CpuSet communication;             ///< the same of the thread which exchanges

@@ -21,6 +21,7 @@ TEST(CudaBackend, SaysWhyItIsNotUsable) {
   EXPECT_FALSE(backend.why.empty());
   EXPECT_EQ(backend.usable, backend.devices > 0);
   EXPECT_EQ(backend.bus_ids.size(), static_cast<std::size_t>(backend.devices));
+  EXPECT_EQ(backend.names.size(), backend.bus_ids.size());
   if (!backend.usable) {
     EXPECT_NE(backend.why.find("host memory"), std::string::npos) << backend.why;
   }

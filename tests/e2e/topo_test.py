@@ -31,9 +31,12 @@ class Topo(Test):
         self.assertEqual([rank["rank"] for rank in node["ranks"]], [0, 1])
         self.assertGreater(node["cores"], 0)
         self.assertGreater(sum(numa["bytes"] for numa in node["numa"]), 1 << 28)
-        for words in ("MPI: ", "huge pages", "CUDA", "rank  cpus", "not bound by the launcher"):
+        for words in ("MPI: ", "huge pages", "CUDA", "rank  cpus", "not bound by the launcher",
+                      "ranks 0-1: tensors: "):
             self.assertIn(words, out)
         for rank in node["ranks"]:
+            self.assertRegex(rank["device"], r"^(host \(.+\)|cuda \d+: .+)$")
+            self.assertTrue(rank["path"])
             self.assertEqual(rank["cpus"], node["cpus"])
             if node["cores"] < 6:
                 self.assertEqual((rank["fetch_cpus"], rank["exchange_cpus"]), ("", ""))
@@ -106,6 +109,7 @@ class Topo(Test):
         for rank in ranks:
             self.assertIn("huge pages for the arena", " ".join(rank["notes"]))
             self.assertTrue(rank["cpus"])
+            self.assertRegex(rank["device"], "^(host|cuda )")
 
     def test_bind_none(self):
         for rank in self.placement("--bind", "none", ranks=2):
