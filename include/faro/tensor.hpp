@@ -15,7 +15,8 @@ struct DLManagedTensor;  // of <dlpack/dlpack.h>
 
 namespace faro {
 
-/// One tensor of a batch: a view, valid while its TensorBatch is. The first dimension is the batch.
+/// One tensor of a batch: a view, valid while its TensorBatch is. The first dimension is the batch;
+/// where samples are ragged, the rows of all of them.
 struct Tensor {
   std::string name;
   Type type = Type::f32;
@@ -48,7 +49,7 @@ class TensorBatch {
   [[nodiscard]] std::span<const float> weights() const noexcept;
   /// Of each sample: its number in the data set.
   [[nodiscard]] std::span<const std::uint64_t> numbers() const noexcept;
-  /// In the order in which they were declared.
+  /// In the order in which they were declared; then NAME.offsets of each that is ragged.
   [[nodiscard]] std::span<const Tensor> tensors() const noexcept;
   /// By name. Error(invalid_argument) that lists the names.
   [[nodiscard]] const Tensor& operator[](std::string_view name) const;

@@ -97,6 +97,15 @@ struct Registered {
 using Step =
     std::variant<RandomResizedCrop, Resize, CentreCrop, HorizontalFlip, Normalise, Registered>;
 
+/// Samples that differ in their first dimension: sequences of tokens, point clouds, sound. One step
+/// along it is a row. A batch has two tensors for it: NAME, the rows of all samples one behind the
+/// other, and NAME.offsets, i64, one more than there are samples: sample i has the rows from
+/// offsets[i] to offsets[i + 1]. Skipped samples (BadSample::skip) have none.
+struct Ragged {
+  std::uint64_t max_length = 0;  ///< rows of the longest sample; memory is planned for it
+  bool truncate = false;         ///< a longer sample loses its end; else it is a bad sample
+};
+
 /// One tensor of a batch.
 struct TensorSpec {
   std::string name;   ///< unlike the others'
@@ -105,9 +114,11 @@ struct TensorSpec {
   std::uint32_t channels = 3;  ///< images: 1 or 3; grey is repeated for 3, colour never made grey
   /// Of one sample as decoded, exactly. Images: height, width; may be left out where a step gives
   /// the size. raw and npy: all dimensions; u8 of three (height, width, channels) takes all steps.
+  /// Ragged: of one row, so none where rows are numbers.
   std::vector<std::uint64_t> shape;
-  std::optional<Type> stored;  ///< raw: u8 if left out; label: text if left out
-  std::uint64_t classes = 0;   ///< label: it must be below; 0: any that is not negative
+  std::optional<Ragged> ragged;  ///< raw and npy; takes normalise and registered steps
+  std::optional<Type> stored;    ///< raw: u8 if left out; label: text if left out
+  std::uint64_t classes = 0;     ///< label: it must be below; 0: any that is not negative
   /// u8, f16, bf16, f32, i64, or what is stored; f32 if left out, and i64 for labels. Floats are
   /// rounded to nearest even, to u8 with saturation; i64 only from integers.
   std::optional<Type> type;
@@ -118,8 +129,9 @@ struct TensorSpec {
 /// What becomes of a sample that cannot be decoded, lacks a field, or is not of its shape.
 enum class BadSample {
   error,  ///< an Error on all ranks that names the sample, its shard and field
-  /// Its slot holds a copy of another sample of the same local batch (zeros where there is none),
-  /// its weight is 0, and it is counted: the numbers of steps and slots stay.
+  /// Its slot holds a copy of another sample of the same local batch (zeros where there is none;
+  /// no rows where ragged), its weight is 0, and it is counted: the numbers of steps and slots
+  /// stay.
   skip,
 };
 

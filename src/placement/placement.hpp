@@ -14,9 +14,11 @@ namespace faro::placement {
 
 /// Bytes of a ring of tensor batches, and where in a batch each tensor stands.
 struct Layout {
-  std::uint64_t samples = 0;           ///< of the largest local batch
-  std::uint64_t batches = 0;           ///< in the ring
-  std::vector<std::uint64_t> offsets;  ///< of each tensor in its batch
+  std::uint64_t samples = 0;  ///< of the largest local batch
+  std::uint64_t batches = 0;  ///< in the ring
+  /// Of each tensor in its batch: one for each program, then one for the offsets of each that is
+  /// ragged.
+  std::vector<std::uint64_t> offsets;
   std::uint64_t batch_bytes = 0;
   std::uint64_t ring_bytes = 0;
 

@@ -92,19 +92,30 @@ Program::Program(TensorSpec spec, std::uint64_t max_pixels)
        spec_.channels);
   need(!is_image(spec_.decode) || spec_.shape.empty() || spec_.shape.size() == 2, spec_,
        "shape of an image is [height, width]");
-  need(is_image(spec_.decode) || spec_.decode == Decode::label || !spec_.shape.empty(), spec_,
-       "raw and npy need shape, all dimensions of a sample");
+  need(is_image(spec_.decode) || spec_.decode == Decode::label || !spec_.shape.empty() || ragged(),
+       spec_, "raw and npy need shape, all dimensions of a sample");
   need(spec_.decode != Decode::label || spec_.shape.empty(), spec_, "a label has no shape");
   need(spec_.decode == Decode::label || spec_.classes == 0, spec_, "classes is for labels alone");
   need(!is_image(spec_.decode) || !spec_.stored, spec_, "stored is not for images");
+  check_ragged();
   take_steps();
   set_type();
   set_shape();
   set_affine();
 }
 
+void Program::check_ragged() const {
+  if (!ragged()) return;
+  need(spec_.decode == Decode::raw || spec_.decode == Decode::npy, spec_,
+       "ragged is for raw and npy");
+  need(spec_.ragged->max_length > 0, spec_,
+       "ragged needs max_length, the rows of the longest sample: memory is planned for it");
+  need(spec_.layout == Layout::nhwc, spec_, "layout nchw is not for ragged samples");
+}
+
 bool Program::has_pixels() const noexcept {
   if (is_image(spec_.decode)) return true;
+  if (ragged()) return false;
   if (spec_.shape.size() != 3 || spec_.shape[0] > 65'535 || spec_.shape[1] > 65'535) return false;
   return spec_.decode == Decode::raw ? spec_.stored.value_or(Type::u8) == Type::u8
                                      : spec_.decode == Decode::npy && spec_.stored == Type::u8;
@@ -120,6 +131,8 @@ void Program::take_steps() {
          "normalise, and registered steps",
          name_of(step));
     last = order;
+    need(order > 1 || !ragged(), spec_,
+         "step {} is not for ragged samples: normalise and registered steps are", name_of(step));
     need(order > 1 || has_pixels(), spec_,
          "step {} is for images, and u8 of shape [height, width, channels] (npy: stored = \"u8\")",
          name_of(step));
@@ -186,13 +199,19 @@ void Program::set_shape() {
         },
         *crop_);
   }
-  if (!spec_.shape.empty()) stored_elements_ = product(spec_.shape, spec_);
-  bytes_ = product(stored_shape_, spec_) * size_of(type_);
-
+  stored_elements_ = product(spec_.shape, spec_);
   shape_ = stored_shape_;
+  if (ragged()) stored_shape_.insert(stored_shape_.begin(), spec_.ragged->max_length);
+  const auto elements = product(stored_shape_, spec_);
+  bytes_ = elements * size_of(type_);
+  if (ragged()) {
+    const auto last = shape_.empty() ? 1 : shape_.back();
+    grid_ = Grid{1, elements / last, last}.stored();
+    return;
+  }
   if (shape_.size() != 3) {
     const auto last = shape_.back();
-    grid_ = Grid{1, product(shape_, spec_) / last, last}.stored();
+    grid_ = Grid{1, elements / last, last}.stored();
     return;
   }
   grid_ = Grid{shape_[0], shape_[1], shape_[2]}.stored();
@@ -272,6 +291,11 @@ void TensorConfig::validate() const {
     for (std::size_t j = 0; j < i; ++j) {
       check(tensors[i].name != tensors[j].name, ErrorCode::invalid_argument,
             "two tensors are called '{}'", tensors[i].name);
+    }
+    for (const auto& other : tensors) {
+      check(!tensors[i].ragged || other.name != transform::offsets_name(tensors[i].name),
+            ErrorCode::invalid_argument, "tensor '{}': its name is that of the offsets of '{}'",
+            other.name, tensors[i].name);
     }
   }
 }

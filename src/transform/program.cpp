@@ -42,26 +42,56 @@ Pixels Program::decode_image(Bytes field, Scratch& scratch) const {
   return pixels;
 }
 
-Array Program::decode_array(Bytes field) const {
-  if (spec_.decode == Decode::npy) {
-    auto array = decode_npy(field);
+Array Program::read_npy(Bytes field) const {
+  auto array = decode_npy(field);
+  if (ragged()) {
+    check(
+        !array.shape.empty() && std::ranges::equal(std::span(array.shape).subspan(1), spec_.shape),
+        ErrorCode::format, "an array of {}, and a row of the tensor is {}", shape_text(array.shape),
+        shape_text(spec_.shape));
+  } else {
     check(array.shape == spec_.shape, ErrorCode::format,
           "an array of {}, and the tensor's shape is {}", shape_text(array.shape),
           shape_text(spec_.shape));
-    check(!spec_.stored || array.type == *spec_.stored, ErrorCode::format,
-          "an array of {}, and the tensor's stored type is {}", to_string(array.type),
-          to_string(*spec_.stored));
-    check(
-        array.type == type_ || (is_output(type_) && (type_ != Type::i64 || is_integer(array.type))),
+  }
+  check(!spec_.stored || array.type == *spec_.stored, ErrorCode::format,
+        "an array of {}, and the tensor's stored type is {}", to_string(array.type),
+        to_string(*spec_.stored));
+  check(array.type == type_ || (is_output(type_) && (type_ != Type::i64 || is_integer(array.type))),
         ErrorCode::format, "an array of {} does not become {}", to_string(array.type),
         to_string(type_));
-    return array;
-  }
+  return array;
+}
+
+Array Program::read_raw(Bytes field) const {
   Array array{spec_.stored.value_or(Type::u8), spec_.shape, field};
   const auto wanted = stored_elements_ * size_of(array.type);
-  check(field.size() == wanted, ErrorCode::format, "{} bytes, and {} of {} are {}", field.size(),
-        shape_text(spec_.shape), to_string(array.type), wanted);
+  if (ragged()) {
+    check(field.size() % wanted == 0, ErrorCode::format,
+          "{} bytes are no whole number of rows: {} of {} are {}", field.size(),
+          shape_text(spec_.shape), to_string(array.type), wanted);
+    array.shape.insert(array.shape.begin(), field.size() / wanted);
+  } else {
+    check(field.size() == wanted, ErrorCode::format, "{} bytes, and {} of {} are {}", field.size(),
+          shape_text(spec_.shape), to_string(array.type), wanted);
+  }
   return array;
+}
+
+Array Program::decode_array(Bytes field) const {
+  auto array = spec_.decode == Decode::npy ? read_npy(field) : read_raw(field);
+  if (!ragged()) return array;
+  auto& rows = array.shape[0];
+  const auto most = spec_.ragged->max_length;
+  check(rows <= most || spec_.ragged->truncate, ErrorCode::format,
+        "a sample of {} rows, and max_length is {}", rows, most);
+  rows = std::min(rows, most);
+  array.elements = array.elements.first(rows * stored_elements_ * size_of(array.type));
+  return array;
+}
+
+std::uint64_t Program::length(Bytes field) const {
+  return decode_array(field).shape[0];
 }
 
 View Program::choose_view(const Pixels& pixels, const Draws& draws) const {
@@ -89,24 +119,27 @@ void Program::run_pixels(const Pixels& pixels, const Draws& draws, Scratch& scra
   scratch.values.resize(grid_.elements());
   write_pixels(pixels, view, grid_.stored(), table_, affine_, Type::f32, scratch.taps,
                reinterpret_cast<std::byte*>(scratch.values.data()));
-  run_registered(draws, scratch.values);
+  run_registered(draws, stored_shape_, scratch.values);
   write_elements(std::as_bytes(std::span(scratch.values)), Type::f32, grid_, {}, type_, out);
 }
 
 void Program::run_array(const Array& array, const Draws& draws, Scratch& scratch,
                         std::byte* out) const {
+  auto grid = grid_;
+  if (ragged()) grid.width = array.shape[0] * stored_elements_ / grid.channels;
   if (registered_.empty()) {
-    write_elements(array.elements, array.type, grid_, affine_, type_, out);
+    write_elements(array.elements, array.type, grid, affine_, type_, out);
     return;
   }
-  scratch.values.resize(grid_.elements());
-  write_elements(array.elements, array.type, grid_.stored(), affine_, Type::f32,
+  scratch.values.resize(grid.elements());
+  write_elements(array.elements, array.type, grid.stored(), affine_, Type::f32,
                  reinterpret_cast<std::byte*>(scratch.values.data()));
-  run_registered(draws, scratch.values);
-  write_elements(std::as_bytes(std::span(scratch.values)), Type::f32, grid_, {}, type_, out);
+  run_registered(draws, array.shape, scratch.values);
+  write_elements(std::as_bytes(std::span(scratch.values)), Type::f32, grid, {}, type_, out);
 }
 
-void Program::run_registered(const Draws& draws, std::span<float> values) const {
+void Program::run_registered(const Draws& draws, std::span<const std::uint64_t> shape,
+                             std::span<float> values) const {
   for (std::size_t step = 0; step < registered_.size(); ++step) {
     // A step has 2^24 blocks of four words of its own.
     auto draw = [&draws, index = static_cast<std::uint32_t>(step) << 24, word = 0U,
@@ -114,7 +147,7 @@ void Program::run_registered(const Draws& draws, std::span<float> values) const 
       if (word % 4 == 0) words = draws.words(Purpose::user, index++);
       return uniform(words[word++ % 4]);
     };
-    (*registered_[step])(values, stored_shape_, draw);
+    (*registered_[step])(values, shape, draw);
   }
 }
 

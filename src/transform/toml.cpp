@@ -43,6 +43,12 @@ class Keys {
     if (!node->is_string()) wrong(file_, *node, "{}: a string is wanted", key);
     value = node->as_string()->get();
   }
+  void flag(const std::string& key, bool& value) {
+    const auto* node = find(key);
+    if (node == nullptr) return;
+    if (!node->is_boolean()) wrong(file_, *node, "{}: true or false is wanted", key);
+    value = node->as_boolean()->get();
+  }
   template <class T>
   void count(const std::string& key, T& value) {
     if (const auto* node = find(key)) value = whole<T>(*node, key);
@@ -172,6 +178,16 @@ Step parse_step(const toml::table& table, std::string_view file) {
   return step;
 }
 
+Ragged parse_ragged(const toml::node& node, std::string_view file) {
+  if (!node.is_table()) wrong(file, node, "ragged: a table {{ max_length = ... }} is wanted");
+  Ragged ragged;
+  Keys keys(*node.as_table(), file, "ragged");
+  keys.count("max_length", ragged.max_length);
+  keys.flag("truncate", ragged.truncate);
+  keys.finish();
+  return ragged;
+}
+
 TensorSpec parse_tensor(const toml::table& table, std::string_view file) {
   TensorSpec spec;
   Keys keys(table, file, "[[tensor]]");
@@ -181,6 +197,7 @@ TensorSpec parse_tensor(const toml::table& table, std::string_view file) {
   keys.choice("decode", decoders, spec.decode);
   keys.count("channels", spec.channels);
   keys.counts("shape", spec.shape);
+  if (const auto* node = keys.find("ragged")) spec.ragged = parse_ragged(*node, file);
   parse_type(keys, "stored", spec.stored);
   keys.count("classes", spec.classes);
   parse_type(keys, "type", spec.type);

@@ -31,17 +31,29 @@ class Program {
   [[nodiscard]] const std::string& name() const noexcept { return spec_.name; }
   [[nodiscard]] const std::string& field() const noexcept { return spec_.field; }
   [[nodiscard]] Type type() const noexcept { return type_; }
-  /// Of a sample, in the tensor's order; empty for a single number.
+  /// Whether samples differ in their number of rows.
+  [[nodiscard]] bool ragged() const noexcept { return spec_.ragged.has_value(); }
+  /// Of a sample, or of a row where they are ragged, in the tensor's order; empty for a number.
   [[nodiscard]] const std::vector<std::uint64_t>& shape() const noexcept { return shape_; }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }  ///< of a sample
+  /// Of a sample; of the longest where they are ragged.
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+  /// Ragged: of a row.
+  [[nodiscard]] std::uint64_t row_bytes() const noexcept {
+    return stored_elements_ * size_of(type_);
+  }
   /// That a thread's Scratch takes at most.
   [[nodiscard]] std::uint64_t scratch_bytes() const noexcept;
 
-  /// Writes one sample's bytes() to `out`, all of them where it returns.
+  /// Ragged: the rows that run() will write. Looks at the field's head and size alone.
+  /// Error(format): the field is not what was declared.
+  [[nodiscard]] std::uint64_t length(Bytes field) const;
+
+  /// Writes one sample's bytes() to `out`, or its length() rows, all of them where it returns.
   /// Error(format): the field is not what was declared; without the sample's name.
   void run(Bytes field, const Draws& draws, Scratch& scratch, std::byte* out) const;
 
  private:
+  void check_ragged() const;
   void take_steps();
   void set_type();
   void set_shape();
@@ -50,10 +62,13 @@ class Program {
 
   [[nodiscard]] Pixels decode_image(Bytes field, Scratch& scratch) const;
   [[nodiscard]] Array decode_array(Bytes field) const;
+  [[nodiscard]] Array read_npy(Bytes field) const;
+  [[nodiscard]] Array read_raw(Bytes field) const;
   [[nodiscard]] View choose_view(const Pixels& pixels, const Draws& draws) const;
   void run_pixels(const Pixels& pixels, const Draws& draws, Scratch& scratch, std::byte* out) const;
   void run_array(const Array& array, const Draws& draws, Scratch& scratch, std::byte* out) const;
-  void run_registered(const Draws& draws, std::span<float> values) const;
+  void run_registered(const Draws& draws, std::span<const std::uint64_t> shape,
+                      std::span<float> values) const;
 
   TensorSpec spec_;
   std::uint64_t max_pixels_;
@@ -63,13 +78,18 @@ class Program {
   double flip_ = 0;
   std::vector<std::shared_ptr<const UserTransform>> registered_;
   std::vector<std::uint64_t> stored_shape_;  ///< after the crop, in stored order
-  std::uint64_t stored_elements_ = 0;        ///< raw and npy
+  std::uint64_t stored_elements_ = 0;        ///< raw and npy; of a row where they are ragged
   std::vector<std::uint64_t> shape_;
   std::uint64_t bytes_ = 0;
-  Grid grid_;  ///< of a sample's elements, in the tensor's order
+  Grid grid_;  ///< of a sample's elements, in the tensor's order; of the longest one's
   Affine affine_;
   Table table_;  ///< pixels: what each byte becomes
 };
+
+/// Of the tensor that says where a ragged tensor's samples begin.
+[[nodiscard]] inline std::string offsets_name(const std::string& name) {
+  return name + ".offsets";
+}
 
 /// The step registered by that name, or nullptr.
 [[nodiscard]] std::shared_ptr<const UserTransform> find_registered(const std::string& name);

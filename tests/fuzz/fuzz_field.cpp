@@ -1,5 +1,5 @@
-// Any bytes as a field, by the first of them: a PNG, a JPEG, an .npy file, a label, or the TOML
-// that declares tensors. What is decoded fits what was asked for; all else is refused.
+// Any bytes as a field, by the first of them: a PNG, a JPEG, an .npy file, raw rows, a label, or
+// the TOML that declares tensors. What is decoded fits what was asked for; all else is refused.
 #include "fuzz.hpp"
 #include "transform/transform.hpp"
 
@@ -26,6 +26,23 @@ void check_image(transform::Bytes bytes, Decode decode, std::uint32_t channels) 
       },
       ErrorCode::format));
   require(scratch.pixels.size() <= max_pixels * 4, "memory is taken within the limit");
+}
+
+/// A sample's rows fill the place that their number says, and no more.
+void check_ragged(transform::Bytes bytes, Decode decode, bool truncate) {
+  TensorSpec spec;
+  spec.name = "x";
+  spec.field = "f";
+  spec.decode = decode;
+  spec.shape = {2};
+  spec.ragged = Ragged{5, truncate};
+  const transform::Program program(spec, max_pixels);
+  std::uint64_t length = 0;
+  if (!succeeds([&] { length = program.length(bytes); }, ErrorCode::format)) return;
+  require(length <= 5, "no more rows than are planned for");
+  transform::Scratch scratch;
+  std::vector<std::byte> out(length * program.row_bytes());
+  program.run(bytes, {1, 2}, scratch, out.data());
 }
 
 void check_array(transform::Bytes bytes) {
@@ -59,7 +76,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         check_image(bytes, data[0] == 'p' ? Decode::png : Decode::jpeg, channels);
       }
       break;
-    case 'n': check_array(bytes); break;
+    case 'n':
+      check_array(bytes);
+      for (const bool truncate : {false, true}) check_ragged(bytes, Decode::npy, truncate);
+      break;
+    case 'r':
+      for (const bool truncate : {false, true}) check_ragged(bytes, Decode::raw, truncate);
+      break;
     case 'l':
       static_cast<void>(succeeds(
           [&] {

@@ -175,8 +175,10 @@ for name, text in JPEGS.items():
     put("field", f"jpeg-{name}", b"j" + base64.b64decode(text))
 for name, header in (("one", "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"),
                      ("two", "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 4), }"),
+                     ("rows", "{'descr': '<u2', 'fortran_order': False, 'shape': (3, 2), }"),
                      ("none", "{'descr': '<i8', 'fortran_order': False, 'shape': (), }")):
     put("field", f"npy-{name}", b"n\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header.encode() + bytes(12))
+put("field", "rows", b"r" + bytes(range(6)))
 put("field", "label", b"l 12\n")
 put("field", "tensors", b'''t[tensors]
 on_bad_sample = "skip"
@@ -188,4 +190,11 @@ type = "f16"
 layout = "nchw"
 steps = [{ op = "random_resized_crop", size = [4, 4], scale = [0.1, 1] }, { op = "horizontal_flip" },
          { op = "normalise", mean = [0.5], std = [0.2] }]
+[[tensor]]
+name = "y"
+field = "tok"
+decode = "raw"
+stored = "u16"
+type = "i64"
+ragged = { max_length = 512, truncate = true }
 ''')
