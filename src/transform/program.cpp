@@ -54,9 +54,10 @@ Array Program::read_npy(Bytes field) const {
           "an array of {}, and the tensor's shape is {}", shape_text(array.shape),
           shape_text(spec_.shape));
   }
-  check(!spec_.stored || array.type == *spec_.stored, ErrorCode::format,
+  const auto stored = spec_.stored.value_or(array.type);
+  check(array.type == stored, ErrorCode::format,
         "an array of {}, and the tensor's stored type is {}", to_string(array.type),
-        to_string(*spec_.stored));
+        to_string(stored));
   check(array.type == type_ || (is_output(type_) && (type_ != Type::i64 || is_integer(array.type))),
         ErrorCode::format, "an array of {} does not become {}", to_string(array.type),
         to_string(type_));
