@@ -36,6 +36,5 @@ if(FARO_WITH_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80 90)  # A100, H100 and later ones by PTX
   endif()
-  set(CMAKE_CUDA_STANDARD 20)
   enable_language(CUDA)
 endif()

@@ -3,6 +3,7 @@
 
 #include "cuda/backend.hpp"
 #include "cuda/device.hpp"
+#include "cuda/kernels.hpp"
 #include "cuda/runtime.hpp"
 
 namespace faro::cuda {
@@ -82,7 +83,10 @@ class CudaStream final : public Stream {
     const Current current(device_);
     check_cuda(cudaMemsetAsync(memory, 0, bytes, stream_), "cudaMemsetAsync");
   }
-  void gather(const Gather&) override { fail(ErrorCode::internal, "no kernel gathers"); }
+  void gather(const Gather& work) override {
+    const Current current(device_);
+    check_cuda(launch(work, stream_), "the gather kernel");
+  }
   void widen(const Widen&) override { fail(ErrorCode::internal, "no kernel widens gradients"); }
   void narrow(const Narrow&) override { fail(ErrorCode::internal, "no kernel narrows gradients"); }
   void record(Event& event) override {

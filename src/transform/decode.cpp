@@ -37,9 +37,9 @@ void check_size(std::uint64_t height, std::uint64_t width, const ImageLimits& li
 
 std::uint8_t* room_for(Pixels& pixels, PixelMemory& memory) {
   const auto bytes = std::uint64_t{pixels.height} * pixels.width * pixels.channels;
-  if (memory.size() < bytes) memory.resize(bytes);
-  pixels.data = memory.data();
-  return memory.data();
+  auto* room = memory.room(bytes);
+  pixels.data = room;
+  return room;
 }
 
 std::int64_t decode_label(Bytes bytes, std::optional<Type> stored, std::uint64_t classes) {

@@ -31,8 +31,24 @@ struct ImageLimits {
   std::uint64_t max_pixels = 0;  ///< checked before memory is taken
 };
 
-/// Memory for the pixels, used again and again.
-using PixelMemory = std::vector<std::uint8_t>;
+/// Memory for an image's pixels, used again and again.
+class PixelMemory {
+ public:
+  /// Where they go if they fit: memory of a device's, say.
+  std::span<std::uint8_t> given;
+
+  /// Room for so many bytes: `given`, or memory of its own.
+  [[nodiscard]] std::uint8_t* room(std::uint64_t bytes) {
+    if (bytes <= given.size()) return given.data();
+    if (own_.size() < bytes) own_.resize(bytes);
+    return own_.data();
+  }
+  /// Bytes of its own.
+  [[nodiscard]] std::uint64_t capacity() const noexcept { return own_.capacity(); }
+
+ private:
+  std::vector<std::uint8_t> own_;
+};
 
 [[nodiscard]] bool is_png(Bytes bytes) noexcept;
 [[nodiscard]] Pixels decode_png(Bytes bytes, const ImageLimits& limits, PixelMemory& memory);

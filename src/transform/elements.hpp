@@ -8,7 +8,7 @@
 #include "base/error.hpp"
 #include "base/half.hpp"
 #include "faro/transform.hpp"
-#include "transform/sampling.hpp"
+#include "transform/makers.hpp"
 
 namespace faro::transform {
 
@@ -63,29 +63,6 @@ inline std::int64_t load_integer(Type type, const std::byte* from) {
     }
   });
 }
-
-/// How a tensor's element is made of an f32: one type for each, with the bits it is stored as.
-struct AsU8 {
-  using Bits = std::uint8_t;
-  static constexpr Bits of(float value) noexcept { return to_u8(value); }
-};
-struct AsF16 {
-  using Bits = std::uint16_t;
-  static constexpr Bits of(float value) noexcept { return f32_to_f16(value); }
-};
-struct AsBf16 {
-  using Bits = std::uint16_t;
-  static constexpr Bits of(float value) noexcept { return f32_to_bf16(value); }
-};
-struct AsF32 {
-  using Bits = float;
-  static constexpr Bits of(float value) noexcept { return value; }
-};
-/// Only of whole numbers that a float holds: the 256 values of a byte.
-struct AsI64 {
-  using Bits = std::int64_t;
-  static constexpr Bits of(float value) noexcept { return static_cast<Bits>(value); }
-};
 
 /// Calls `use` with the maker of a tensor's type. Error(internal) for types that no f32 becomes.
 template <class Use>

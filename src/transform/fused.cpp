@@ -82,13 +82,6 @@ void copy_elements(Bytes elements, Type type, const Grid& grid, std::byte* out) 
 
 }  // namespace
 
-bool is_exact(const View& view, const Grid& grid) noexcept {
-  constexpr std::int64_t one = 1 << 16;
-  return view.y.length == static_cast<std::int64_t>(grid.height) * one &&
-         view.x.length == static_cast<std::int64_t>(grid.width) * one && view.y.begin % one == 0 &&
-         view.x.begin % one == 0;
-}
-
 Table make_table(const Affine& affine, std::uint64_t channels, Type type) {
   return with_maker(type, [&](auto make) {
     using Make = decltype(make);

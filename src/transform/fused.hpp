@@ -8,26 +8,9 @@
 
 #include "transform/decode.hpp"
 #include "transform/elements.hpp"
-#include "transform/sampling.hpp"
+#include "transform/grid.hpp"
 
 namespace faro::transform {
-
-/// A sample's elements by height, width and channel, and how far apart they stand in the tensor.
-/// Samples of other than three dimensions are one row.
-struct Grid {
-  std::uint64_t height = 1;
-  std::uint64_t width = 1;
-  std::uint64_t channels = 1;
-  std::uint64_t y_stride = 1;
-  std::uint64_t x_stride = 1;
-  std::uint64_t c_stride = 1;
-
-  [[nodiscard]] std::uint64_t elements() const noexcept { return height * width * channels; }
-  /// The same in stored order: rows without gaps.
-  [[nodiscard]] Grid stored() const noexcept {
-    return {height, width, channels, width * channels, channels, 1};
-  }
-};
 
 /// x * a + b of each channel, or nothing.
 struct Affine {
@@ -42,16 +25,6 @@ struct Affine {
 
 /// What each of the 256 values of a byte becomes, channel by channel, as elements of a type.
 using Table = std::vector<std::byte>;
-
-/// The part of an image that fills the grid.
-struct View {
-  Stretch y;
-  Stretch x;
-  bool flip = false;
-};
-
-/// Whether a view's pixels are the grid's, one to one.
-[[nodiscard]] bool is_exact(const View& view, const Grid& grid) noexcept;
 
 [[nodiscard]] Table make_table(const Affine& affine, std::uint64_t channels, Type type);
 

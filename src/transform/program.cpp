@@ -1,5 +1,6 @@
 // Running a tensor's program; what makes one ready stands in compile.cpp.
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.hpp"
 #include "transform/transform.hpp"
@@ -110,9 +111,9 @@ View Program::choose_view(const Pixels& pixels, const Draws& draws) const {
   return view;
 }
 
-void Program::run_pixels(const Pixels& pixels, const Draws& draws, Scratch& scratch,
-                         std::byte* out) const {
-  const auto view = choose_view(pixels, draws);
+void Program::write_image(const Image& image, const Draws& draws, Scratch& scratch,
+                          std::byte* out) const {
+  const auto& [pixels, view] = image;
   if (registered_.empty()) {
     write_pixels(pixels, view, grid_, table_, affine_, type_, scratch.taps, out);
     return;
@@ -124,8 +125,8 @@ void Program::run_pixels(const Pixels& pixels, const Draws& draws, Scratch& scra
   write_elements(std::as_bytes(std::span(scratch.values)), Type::f32, grid_, {}, type_, out);
 }
 
-void Program::run_array(const Array& array, const Draws& draws, Scratch& scratch,
-                        std::byte* out) const {
+void Program::write_array(const Array& array, const Draws& draws, Scratch& scratch,
+                          std::byte* out) const {
   auto grid = grid_;
   if (ragged()) grid.width = array.shape[0] * stored_elements_ / grid.channels;
   if (registered_.empty()) {
@@ -152,24 +153,51 @@ void Program::run_registered(const Draws& draws, std::span<const std::uint64_t> 
   }
 }
 
-void Program::run(Bytes field, const Draws& draws, Scratch& scratch, std::byte* out) const {
-  if (spec_.decode == Decode::label) {
-    const auto value = decode_label(field, spec_.stored, spec_.classes);
-    std::memcpy(out, &value, sizeof(value));
-  } else if (spec_.decode == Decode::raw || spec_.decode == Decode::npy) {
-    const auto array = decode_array(field);
-    if (has_pixels() && array.type == Type::u8) {
-      const Pixels pixels{reinterpret_cast<const std::uint8_t*>(array.elements.data()),
-                          static_cast<std::uint32_t>(array.shape[0]),
-                          static_cast<std::uint32_t>(array.shape[1]),
-                          static_cast<std::uint32_t>(array.shape[2])};
-      run_pixels(pixels, draws, scratch, out);
-    } else {
-      run_array(array, draws, scratch, out);
-    }
+Decoded Program::decode(Bytes field, const Draws& draws, Scratch& scratch) const {
+  if (spec_.decode == Decode::label) return decode_label(field, spec_.stored, spec_.classes);
+  Pixels pixels;
+  if (spec_.decode == Decode::raw || spec_.decode == Decode::npy) {
+    auto array = decode_array(field);
+    if (!has_pixels() || array.type != Type::u8) return array;
+    pixels = {reinterpret_cast<const std::uint8_t*>(array.elements.data()),
+              static_cast<std::uint32_t>(array.shape[0]),
+              static_cast<std::uint32_t>(array.shape[1]),
+              static_cast<std::uint32_t>(array.shape[2])};
   } else {
-    run_pixels(decode_image(field, scratch), draws, scratch, out);
+    pixels = decode_image(field, scratch);
   }
+  return Image{pixels, choose_view(pixels, draws)};
+}
+
+void Program::write(const Decoded& sample, const Draws& draws, Scratch& scratch,
+                    std::byte* out) const {
+  if (const auto* number = std::get_if<std::int64_t>(&sample)) {
+    std::memcpy(out, number, sizeof(*number));
+  } else if (const auto* image = std::get_if<Image>(&sample)) {
+    write_image(*image, draws, scratch, out);
+  } else {
+    write_array(std::get<Array>(sample), draws, scratch, out);
+  }
+}
+
+bool Program::is_copy(const Decoded& sample) const noexcept {
+  if (needs_host() || !affine_.none() || !grid_.is_stored()) return false;
+  if (const auto* array = std::get_if<Array>(&sample)) return array->type == type_;
+  const auto* image = std::get_if<Image>(&sample);
+  return image != nullptr && type_ == Type::u8 && !image->view.flip &&
+         image->pixels.height == grid_.height && image->pixels.width == grid_.width &&
+         is_exact(image->view, grid_);
+}
+
+std::optional<std::uint64_t> Program::decoded_bytes() const noexcept {
+  if (spec_.decode == Decode::label) return sizeof(std::int64_t);
+  if (spec_.shape.empty()) return std::nullopt;
+  if (spec_.decode == Decode::raw)
+    return stored_elements_ * size_of(spec_.stored.value_or(Type::u8));
+  // Of an .npy file whose type is not declared, the largest.
+  if (spec_.decode == Decode::npy)
+    return stored_elements_ * size_of(spec_.stored.value_or(Type::f64));
+  return stored_elements_ * spec_.channels;
 }
 
 }  // namespace faro::transform

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "faro/transform.hpp"
@@ -21,6 +22,16 @@ struct Scratch {
   std::vector<float> values;  ///< for registered steps
   std::vector<Tap> taps;
 };
+
+/// An image, and the part of it that the sample's draws have chosen.
+struct Image {
+  Pixels pixels;
+  View view;
+};
+
+/// A sample that is decoded and checked, before the loop over its elements: a label, or what that
+/// loop reads, in the field itself or in the thread's Scratch.
+using Decoded = std::variant<std::int64_t, Image, Array>;
 
 /// A TensorSpec that has been checked and made ready. Thread safety: const members.
 class Program {
@@ -44,13 +55,32 @@ class Program {
   /// That a thread's Scratch takes at most.
   [[nodiscard]] std::uint64_t scratch_bytes() const noexcept;
 
-  /// Ragged: the rows that run() will write. Looks at the field's head and size alone.
+  /// Ragged: the rows that write() will write. Looks at the field's head and size alone.
   /// Error(format): the field is not what was declared.
   [[nodiscard]] std::uint64_t length(Bytes field) const;
 
   /// Writes one sample's bytes() to `out`, or its length() rows, all of them where it returns.
   /// Error(format): the field is not what was declared; without the sample's name.
-  void run(Bytes field, const Draws& draws, Scratch& scratch, std::byte* out) const;
+  void run(Bytes field, const Draws& draws, Scratch& scratch, std::byte* out) const {
+    write(decode(field, draws, scratch), draws, scratch, out);
+  }
+  /// The two halves of run().
+  [[nodiscard]] Decoded decode(Bytes field, const Draws& draws, Scratch& scratch) const;
+  void write(const Decoded& sample, const Draws& draws, Scratch& scratch, std::byte* out) const;
+
+  // For a kernel that does what write() does.
+
+  /// Labels, ragged samples, and what takes steps of the user's, are written by write() alone.
+  [[nodiscard]] bool needs_host() const noexcept {
+    return spec_.decode == Decode::label || ragged() || !registered_.empty();
+  }
+  /// Whether the sample's elements are the tensor's, byte for byte.
+  [[nodiscard]] bool is_copy(const Decoded& sample) const noexcept;
+  /// Bytes of a sample that is decoded, where they are known before.
+  [[nodiscard]] std::optional<std::uint64_t> decoded_bytes() const noexcept;
+  [[nodiscard]] const Grid& grid() const noexcept { return grid_; }
+  [[nodiscard]] const Affine& affine() const noexcept { return affine_; }
+  [[nodiscard]] const Table& table() const noexcept { return table_; }
 
  private:
   void check_ragged() const;
@@ -65,8 +95,8 @@ class Program {
   [[nodiscard]] Array read_npy(Bytes field) const;
   [[nodiscard]] Array read_raw(Bytes field) const;
   [[nodiscard]] View choose_view(const Pixels& pixels, const Draws& draws) const;
-  void run_pixels(const Pixels& pixels, const Draws& draws, Scratch& scratch, std::byte* out) const;
-  void run_array(const Array& array, const Draws& draws, Scratch& scratch, std::byte* out) const;
+  void write_image(const Image& image, const Draws& draws, Scratch& scratch, std::byte* out) const;
+  void write_array(const Array& array, const Draws& draws, Scratch& scratch, std::byte* out) const;
   void run_registered(const Draws& draws, std::span<const std::uint64_t> shape,
                       std::span<float> values) const;
 

@@ -12,6 +12,8 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "cuda/gather.hpp"
+#include "faro/transform.hpp"
 
 namespace faro::test {
 namespace {
@@ -60,6 +62,23 @@ struct EmulatedDevice::Engine : std::enable_shared_from_this<Engine> {
           "emulated device: {} bytes at {} are neither the device's, pinned nor locked, or were "
           "given back",
           bytes, static_cast<const void*>(from));
+  }
+  /// Runs the kernel, if it finds what it needs in memory that the device has.
+  void gather(const cuda::Gather& work) const {
+    const auto* samples = reinterpret_cast<const std::byte*>(work.samples);
+    const auto elements = work.grid.elements();
+    need_known(samples, work.count * sizeof(cuda::GatherSample));
+    need_known(work.to, align_up(work.count * elements * size_of(work.type), 16));
+    for (std::uint64_t i = 0; i < work.count; ++i) {
+      const auto& sample = work.samples[i];
+      need_known(sample.from, sample.bytes);
+      check(sample.kind != cuda::GatherKind::look_up || knows(work.table, 1), ErrorCode::device,
+            "emulated device: the table is not in its memory");
+    }
+    check(work.a == nullptr || (knows(reinterpret_cast<const std::byte*>(work.a), 1) &&
+                                knows(reinterpret_cast<const std::byte*>(work.b), 1)),
+          ErrorCode::device, "emulated device: a and b are not in its memory");
+    cuda::run(work);
   }
   /// Runs one piece of work, of any stream whose turn it may be; false where none can run.
   bool step() {
@@ -223,7 +242,9 @@ class EmulatedDevice::Engine::Stream final : public cuda::Stream {
         },
         {{memory, bytes}});
   }
-  void gather(const cuda::Gather&) override { fail(ErrorCode::internal, "nothing gathers"); }
+  void gather(const cuda::Gather& work) override {
+    put([this_engine = engine_.get(), work] { this_engine->gather(work); }, {});
+  }
   void widen(const cuda::Widen&) override { fail(ErrorCode::internal, "nothing widens"); }
   void narrow(const cuda::Narrow&) override { fail(ErrorCode::internal, "nothing narrows"); }
   void record(cuda::Event& event) override {
