@@ -10,6 +10,7 @@
 #include "comm/mpi.hpp"
 #include "cuda/backend.hpp"
 #include "exchange/arena.hpp"
+#include "loader/device_messages.hpp"
 #include "loader/placing.hpp"
 #include "telemetry/huge_pages.hpp"
 
@@ -78,6 +79,10 @@ Json nodes_of(comm::Communicator& comm, bool bind) {
       mine["parts"] = to_json(found.machine);
       mine["software"] = software();
     }
+    loader::OpenDevice open;
+    if (device.number >= 0) open = [number = device.number] { return cuda::open_device(number); };
+    const auto messages = loader::try_device_messages(*node, comm::mpi_says_cuda(), open);
+    if (node->rank() == 0) mine["software"]["mpi_device_memory"] = messages;
   });
   std::array<std::uint64_t, 1> first{static_cast<std::uint64_t>(comm.rank())};
   node->all_reduce(first, comm::Op::min);
@@ -175,6 +180,7 @@ std::string describe_node(const Json& node) {
   row("NICs", names(node["nics"]));
   row("GPUs", names(node["gpus"]));
   if (node.contains("cuda")) row("CUDA", node["cuda"]);
+  if (node.contains("mpi_device_memory")) row("GPU by MPI", node["mpi_device_memory"]);
   row("disks", names(node["disks"]));
   if (node.contains("huge_pages")) {
     for (const char* kind : {"private", "shared"}) {

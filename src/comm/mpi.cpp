@@ -1,5 +1,7 @@
 #include "comm/mpi.hpp"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -237,7 +239,8 @@ void abort_job(int code) {
   std::thread([code] {  // MPI_Abort waits for a launcher that may have lost its own peers
     std::this_thread::sleep_for(std::chrono::seconds(2));
     std::_Exit(code);
-  }).detach();
+  })
+      .detach();
   MPI_Abort(MPI_COMM_WORLD, code);
   std::abort();
 }
@@ -256,6 +259,13 @@ std::string mpi_library() {
   check_mpi(MPI_Get_library_version(text.data(), &length), "MPI_Get_library_version");
   const std::string whole(text.data());
   return whole.substr(0, whole.find_first_of(",\n"));
+}
+
+std::optional<bool> mpi_says_cuda() {
+  // Looked for at run time: which header declares it, if any does, differs by library and version.
+  using Query = int (*)();
+  const auto query = reinterpret_cast<Query>(dlsym(RTLD_DEFAULT, "MPIX_Query_cuda_support"));
+  return query == nullptr ? std::nullopt : std::optional(query() != 0);
 }
 
 std::unique_ptr<Communicator> from_mpi(MPI_Comm comm) {

@@ -4,6 +4,8 @@
 #include <mpi.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "comm/comm.hpp"
 
@@ -28,6 +30,10 @@ void ensure_mpi();
 
 /// "Open MPI v4.1.4".
 [[nodiscard]] std::string mpi_library();
+
+/// What MPI says (MPIX_Query_cuda_support, an extension) of messages from and to the memory of
+/// NVIDIA's GPUs; nothing where it has no such call.
+[[nodiscard]] std::optional<bool> mpi_says_cuda();
 
 /// The ranks of `comm`, on a duplicate of it. Collective. Error(invalid_argument) where MPI is not
 /// initialised or already finalised.

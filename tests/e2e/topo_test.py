@@ -32,7 +32,7 @@ class Topo(Test):
         self.assertGreater(node["cores"], 0)
         self.assertGreater(sum(numa["bytes"] for numa in node["numa"]), 1 << 28)
         for words in ("MPI: ", "huge pages", "CUDA", "rank  cpus", "not bound by the launcher",
-                      "ranks 0-1: tensors: "):
+                      "ranks 0-1: tensors: ", "GPU by MPI "):
             self.assertIn(words, out)
         for rank in node["ranks"]:
             self.assertRegex(rank["device"], r"^(host \(.+\)|cuda \d+: .+)$")
