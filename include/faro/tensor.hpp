@@ -23,17 +23,23 @@ struct Tensor {
   std::vector<std::int64_t> shape;
   std::vector<std::int64_t> strides;  ///< in elements
   void* data = nullptr;               ///< 256-byte aligned; the consumer may write to it
+  int device = -1;                    ///< whose memory that is: CUDA's ordinal, or -1, the host's
 
   /// Number of elements.
   [[nodiscard]] std::uint64_t elements() const noexcept;
   /// The elements as float (f32), std::uint8_t (u8), std::int64_t (i64) or std::uint16_t (the bits
-  /// of f16 and bf16). Error(invalid_argument) where the tensor is of another type.
+  /// of f16 and bf16). Error(invalid_argument) where the tensor is of another type, or a device's.
   template <class T>
   [[nodiscard]] std::span<T> values() const;
 };
 
 /// A rank's slice of one global batch as tensors, leased: its memory is used again once it and its
 /// DLPack tensors are gone. Move-only. Thread safety: const members may be called from any thread.
+///
+/// Tensors in a GPU's memory may still be on their way there: what reads them is put on a stream
+/// after wait_on(stream), and release_after(stream) before the batch goes. The host waits for
+/// nothing. Streams and events are CUDA's, cudaStream_t and cudaEvent_t; a stream of nullptr is the
+/// default one. Errors of the device: device. In host memory all of this does nothing.
 class TensorBatch {
  public:
   TensorBatch(TensorBatch&&) noexcept;
@@ -56,7 +62,17 @@ class TensorBatch {
   /// The tensor for other libraries, without a copy. It keeps the batch's memory until its deleter
   /// is called, which the library that takes it does; the batch itself may go before. Such a tensor
   /// counts as a batch that is held. It may outlive the TensorLoader.
-  [[nodiscard]] DLManagedTensor* dlpack(std::string_view name) const;
+  /// \param stream on which it will be used (wait_on, and release_after when the deleter is called:
+  ///     the stream must live that long)
+  [[nodiscard]] DLManagedTensor* dlpack(std::string_view name, void* stream = nullptr) const;
+
+  /// Behind which the tensors are there; nullptr in host memory. It lives as long as the batch.
+  [[nodiscard]] void* event() const noexcept;
+  /// Work that is put on the stream from now on begins when the tensors are there.
+  void wait_on(void* stream) const;
+  /// The batch's memory is used again only after the work that is on the stream now. May be called
+  /// several times, for several streams.
+  void release_after(void* stream);
 
   struct Impl;
   explicit TensorBatch(std::shared_ptr<Impl> impl) noexcept;

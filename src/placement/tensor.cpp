@@ -28,7 +28,16 @@ DLDataType dlpack_type(Type type) {
 struct Managed {
   DLManagedTensor tensor{};
   std::shared_ptr<TensorBatch::Impl> batch;
+  void* stream = nullptr;
 };
+
+void delete_managed(DLManagedTensor* self) {
+  const std::unique_ptr<Managed> managed(static_cast<Managed*>(self->manager_ctx));
+  try {
+    managed->batch->place->release_after(managed->stream);
+  } catch (const Error&) {  // a device that fails does so in the next call, too
+  }
+}
 
 }  // namespace
 
@@ -42,6 +51,9 @@ template <class T>
 std::span<T> Tensor::values() const {
   check(holds<T>(type), ErrorCode::invalid_argument,
         "tensor '{}' is {}: ask for its values as such", name, to_string(type));
+  check(device < 0, ErrorCode::invalid_argument,
+        "tensor '{}' lies in the memory of device {}: its values are for kernels, or to be copied",
+        name, device);
   return {static_cast<T*>(data), elements()};
 }
 template std::span<float> Tensor::values() const;
@@ -85,22 +97,34 @@ const Tensor& TensorBatch::operator[](std::string_view name) const {
   fail(ErrorCode::invalid_argument, "no tensor is called '{}'; there are:{}", name, names);
 }
 
-DLManagedTensor* TensorBatch::dlpack(std::string_view name) const {
+void* TensorBatch::event() const noexcept {
+  return impl_->place->event();
+}
+
+void TensorBatch::wait_on(void* stream) const {
+  impl_->place->wait_on(stream);
+}
+
+void TensorBatch::release_after(void* stream) {
+  impl_->place->release_after(stream);
+}
+
+DLManagedTensor* TensorBatch::dlpack(std::string_view name, void* stream) const {
   const auto& tensor = (*this)[name];
   auto managed = std::make_unique<Managed>();
   managed->batch = impl_;
+  managed->stream = stream;
+  wait_on(stream);
   auto& out = managed->tensor.dl_tensor;
   out.data = tensor.data;
-  out.device = {kDLCPU, 0};
+  out.device = tensor.device < 0 ? DLDevice{kDLCPU, 0} : DLDevice{kDLCUDA, tensor.device};
   out.ndim = narrow<int>(tensor.shape.size());
   out.dtype = dlpack_type(tensor.type);
   // The batch's own, which lives as long; DLPack's pointers are not const.
   out.shape = const_cast<std::int64_t*>(tensor.shape.data());
   out.strides = const_cast<std::int64_t*>(tensor.strides.data());
   managed->tensor.manager_ctx = managed.get();
-  managed->tensor.deleter = [](DLManagedTensor* self) {
-    delete static_cast<Managed*>(self->manager_ctx);
-  };
+  managed->tensor.deleter = delete_managed;
   return &managed.release()->tensor;
 }
 

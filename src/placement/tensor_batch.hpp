@@ -1,20 +1,34 @@
 #pragma once
 
+#include <span>
+
 #include "faro/tensor.hpp"
-#include "placement/ring.hpp"
+
+namespace faro::placement {
+
+/// A batch's memory in a ring, which gets it back with this. Thread safe.
+class Place {
+ public:
+  virtual ~Place() = default;
+  [[nodiscard]] virtual std::span<std::byte> memory() const noexcept = 0;
+  [[nodiscard]] virtual int device() const noexcept { return -1; }
+  // As TensorBatch's.
+  [[nodiscard]] virtual void* event() const noexcept { return nullptr; }
+  virtual void wait_on(void* /*stream*/) {}
+  virtual void release_after(void* /*stream*/) {}
+};
+
+}  // namespace faro::placement
 
 namespace faro {
 
 /// Shared by a TensorBatch and its DLPack tensors; the last of them gives the memory back.
 struct TensorBatch::Impl {
-  Impl(std::shared_ptr<placement::Ring> given_ring, std::size_t given_place)
-      : ring(std::move(given_ring)), place(given_place) {}
+  explicit Impl(std::unique_ptr<placement::Place> given) : place(std::move(given)) {}
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
-  ~Impl() { ring->give_back(place); }
 
-  std::shared_ptr<placement::Ring> ring;
-  std::size_t place;
+  std::unique_ptr<placement::Place> place;
   std::uint64_t epoch = 0;
   std::uint64_t step = 0;
   std::uint64_t first_slot = 0;
