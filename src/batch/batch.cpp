@@ -55,15 +55,16 @@ namespace faro::batch {
 
 namespace {
 
-// Samples lie anywhere in the arena, and the beginning of each, where headers stand, is in no
-// cache: it is asked for this many samples ahead.
+// Samples lie anywhere in memory. The beginning of each, where headers stand, is in no cache: where
+// no outline tells what stands there, it is asked for this many samples ahead.
 constexpr std::size_t ahead = 8;
 constexpr std::size_t head_bytes = 512;
 constexpr std::size_t line = 64;
 
-void prefetch_head(std::span<const std::byte> bytes) {
-  const auto end = std::min(bytes.size(), head_bytes);
-  for (std::size_t at = 0; at < end; at += line) __builtin_prefetch(bytes.data() + at);
+void prefetch_head(const exchange::SampleRef& sample) {
+  if (!sample.outline.none()) return;
+  const auto end = std::min(sample.bytes.size(), head_bytes);
+  for (std::size_t at = 0; at < end; at += line) __builtin_prefetch(sample.bytes.data() + at);
 }
 
 }  // namespace
@@ -79,11 +80,15 @@ Batch make(exchange::LocalBatch local, std::uint64_t epoch, const format::Format
   fields.reserve(2 * refs.size());
   impl->samples.reserve(refs.size());
   format::ParsedSample parsed;
-  for (std::size_t i = 0; i < std::min(ahead, refs.size()); ++i) prefetch_head(refs[i].bytes);
+  for (std::size_t i = 0; i < std::min(ahead, refs.size()); ++i) prefetch_head(refs[i]);
   for (std::size_t i = 0; i < refs.size(); ++i) {
-    if (i + ahead < refs.size()) prefetch_head(refs[i + ahead].bytes);
+    if (i + ahead < refs.size()) prefetch_head(refs[i + ahead]);
     const auto& ref = refs[i];
-    format.fields(ref.bytes, ref.number, ref.starts_shard, parsed);
+    if (ref.outline.none()) {
+      format.fields(ref.bytes, ref.number, ref.starts_shard, parsed);
+    } else {
+      format.outlined_fields(ref.bytes, ref.outline, parsed);
+    }
     // The fields' memory may still move: only their number counts for now.
     impl->samples.push_back(
         {ref.number, parsed.key, ref.pad, std::span(parsed.fields.data(), parsed.fields.size())});

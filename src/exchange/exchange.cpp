@@ -342,7 +342,9 @@ void Exchange::fill_slots() {
       const auto reader = plan_->order.reader(place.turn);
       const int node_rank = route_.node_rank(reader);
       if (node_rank >= 0) {
-        sample.bytes = sample_in_arena(manifest_, arena_, *plan_, node_rank, place);
+        const auto stored = sample_in_arena(manifest_, arena_, *plan_, node_rank, place);
+        sample.bytes = stored.bytes;
+        sample.outline = stored.outline;
       } else {
         inbound_->expect(reader, sample);
       }

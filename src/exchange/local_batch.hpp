@@ -6,12 +6,15 @@
 #include <span>
 #include <vector>
 
+#include "format/format.hpp"
+
 namespace faro::exchange {
 
 /// Where a sample of a batch lies: in the node's arena, or in the round's arrival buffer. Both are
 /// kept until the batch's step is released.
 struct SampleRef {
   std::span<const std::byte> bytes;
+  format::Outline outline;   ///< none where it came from another node
   std::uint64_t number = 0;  ///< in the data set
   bool pad = false;
   bool starts_shard = false;

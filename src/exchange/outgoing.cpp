@@ -7,14 +7,13 @@
 
 namespace faro::exchange {
 
-std::span<const std::byte> sample_in_arena(const manifest::Manifest& manifest, const Arena& arena,
-                                           const EpochPlan& plan, int node_rank,
-                                           const order::Place& place) {
+StoredSample sample_in_arena(const manifest::Manifest& manifest, const Arena& arena,
+                             const EpochPlan& plan, int node_rank, const order::Place& place) {
   const auto& block = manifest.blocks[plan.order.block(place.turn)];
   const std::byte* at = arena.at(node_rank, plan.address[place.turn]);
   format::Extent extent;
   std::memcpy(&extent, at + index_offset(block) + place.index * sizeof(extent), sizeof(extent));
-  return {at + extent.offset, extent.length};
+  return {{at + extent.offset, extent.length}, extent.outline};
 }
 
 Outgoing::Outgoing(const manifest::Manifest& manifest, Arena& arena, comm::Communicator& comm,
@@ -139,7 +138,8 @@ void Outgoing::start(Message& message) {
   std::size_t section = 0;
   for (const auto& [to, place] : message.parcels) {
     const auto reader = plan_->order.reader(place.turn);
-    const auto sample = sample_in_arena(manifest_, arena_, *plan_, route_.node_rank(reader), place);
+    const auto sample =
+        sample_in_arena(manifest_, arena_, *plan_, route_.node_rank(reader), place).bytes;
     while (receivers[section] != to) ++section;
     head[words + 2 * section] += 1;
     head[words + 2 * section + 1] += sample.size();

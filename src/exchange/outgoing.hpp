@@ -89,8 +89,12 @@ class Outgoing {
 };
 
 /// A sample in the arena.
-[[nodiscard]] std::span<const std::byte> sample_in_arena(const manifest::Manifest& manifest,
-                                                         const Arena& arena, const EpochPlan& plan,
-                                                         int node_rank, const order::Place& place);
+struct StoredSample {
+  std::span<const std::byte> bytes;
+  format::Outline outline;
+};
+[[nodiscard]] StoredSample sample_in_arena(const manifest::Manifest& manifest, const Arena& arena,
+                                           const EpochPlan& plan, int node_rank,
+                                           const order::Place& place);
 
 }  // namespace faro::exchange

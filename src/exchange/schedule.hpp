@@ -14,7 +14,7 @@
 
 namespace faro::exchange {
 
-/// Bytes that a block takes in the arena: its own, and 16 for each sample's place in it.
+/// Bytes that a block takes in the arena: its own, and 32 for each sample's place in it.
 [[nodiscard]] std::uint64_t footprint(const manifest::Block& block);
 /// Where the samples' extents stand, from the block's first byte.
 [[nodiscard]] std::uint64_t index_offset(const manifest::Block& block);

@@ -18,8 +18,10 @@ class ExtentSink final : public SampleSink {
   void sample(std::uint64_t offset) override {
     if (found_ == extents_.size()) wrong("more");
     if (found_ > 0) close(offset);
-    extents_[found_++].offset = offset;
+    extents_[found_++] = {offset, 0, {}};
   }
+
+  void outline(const Outline& outline) override { extents_[found_ - 1].outline = outline; }
 
   void finish(std::uint64_t size) {
     if (found_ != extents_.size()) wrong(std::to_string(found_));
@@ -55,6 +57,11 @@ void ParsedSample::clear() {
 void ParsedSample::move_kept(std::vector<std::unique_ptr<std::string>>& to) {
   to.insert(to.end(), std::make_move_iterator(kept_.begin()), std::make_move_iterator(kept_.end()));
   kept_.clear();
+}
+
+void Format::outlined_fields(std::span<const std::byte> /*bytes*/, const Outline& /*outline*/,
+                             ParsedSample& /*out*/) const {
+  fail(ErrorCode::internal, "format {} has no outlines", name());
 }
 
 std::shared_ptr<const Format> make_format(const Spec& spec) {

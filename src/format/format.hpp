@@ -3,6 +3,7 @@
 // used.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -16,10 +17,20 @@
 
 namespace faro::format {
 
+/// Where a sample's key and fields stand in its bytes, found when it was scanned; what the words
+/// mean is the format's own matter. Headers lie anywhere in memory: who has this need not look at
+/// them.
+struct Outline {
+  std::array<std::uint64_t, 2> words{};
+  /// Nothing is known: the sample's bytes tell.
+  [[nodiscard]] bool none() const noexcept { return words[0] == 0; }
+};
+
 /// A run of bytes that is one sample, headers and padding included.
 struct Extent {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
+  Outline outline{};
 };
 
 /// Bytes that a scan looks at: a whole shard behind range reads, or a block in memory.
@@ -46,6 +57,8 @@ class SampleSink {
   /// A sample starts at `offset` (the first one of a source at 0). Samples tile their source: each
   /// ends where the next starts, the last at size().
   virtual void sample(std::uint64_t offset) = 0;
+  /// Of the sample told last; not of all samples.
+  virtual void outline(const Outline& outline) { (void)outline; }
   /// All bytes below `offset` belong to the samples told so far.
   virtual void reached(std::uint64_t offset) { (void)offset; }
 };
@@ -80,6 +93,9 @@ class Format {
   /// \param starts_shard whether the extent is the first of its shard
   virtual void fields(std::span<const std::byte> bytes, std::uint64_t number, bool starts_shard,
                       ParsedSample& out) const = 0;
+  /// The same by the outline of a scan, which is not none().
+  virtual void outlined_fields(std::span<const std::byte> bytes, const Outline& outline,
+                               ParsedSample& out) const;
 };
 
 /// What selects a format; stored in the manifest.

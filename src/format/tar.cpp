@@ -1,5 +1,7 @@
 // WebDataset's rules: consecutive files whose path agrees up to the first dot of the base name are
 // one sample; the rest of the name, lower-cased, is the field.
+#include <array>
+#include <bit>
 #include <functional>
 #include <optional>
 #include <unordered_set>
@@ -76,6 +78,49 @@ class FieldNames {
   std::unordered_set<std::string> many_;
 };
 
+/// An outline's words: of a sample of one or two named members whose paths stand in their headers.
+/// Members that are passed over are gaps.
+struct Plain {
+  static constexpr std::size_t most = 2;
+  std::uint8_t fields = 0;
+  std::uint8_t key = 0;                     // its length; it begins the first header
+  std::array<std::uint8_t, most> name{};    // lengths; each stands behind key and dot
+  std::array<std::uint16_t, most> gap{};    // tar blocks before the member's header
+  std::array<std::uint32_t, most> bytes{};  // of the payload, which follows the header
+};
+static_assert(sizeof(Plain) == sizeof(Outline));
+
+/// Gathers the outline of one sample after the other.
+class Outliner {
+ public:
+  void begin(std::uint64_t offset) {
+    plain_ = {};
+    end_ = offset;
+    possible_ = true;
+  }
+  void add(const tar::Member& member, const Name& name) {
+    const auto header = member.data - tar::block;
+    const auto gap = (header - end_) / tar::block;
+    possible_ = possible_ && member.own_path && plain_.fields < Plain::most && gap <= UINT16_MAX &&
+                member.size <= UINT32_MAX && !has_upper(name.field);
+    end_ = member.end;
+    if (!possible_) return;
+    const auto at = plain_.fields++;
+    plain_.key = static_cast<std::uint8_t>(name.key.size());  // paths in headers: 100 at most
+    plain_.name[at] = static_cast<std::uint8_t>(name.field.size());
+    plain_.gap[at] = static_cast<std::uint16_t>(gap);
+    plain_.bytes[at] = static_cast<std::uint32_t>(member.size);
+  }
+  [[nodiscard]] Outline outline() const {
+    return possible_ ? std::bit_cast<Outline>(plain_) : Outline{};
+  }
+
+ private:
+  Plain plain_;
+  std::uint64_t end_ = 0;  // of the member before
+  bool possible_ = false;
+};
+
 class Tar final : public Format {
  public:
   [[nodiscard]] std::string_view name() const override { return "tar"; }
@@ -85,6 +130,7 @@ class Tar final : public Format {
     tar::Member member;
     std::string key;
     FieldNames names;
+    Outliner outliner;
     bool any = false;
     while (walker.next(member)) {
       const auto name = member.regular ? split_path(member.path) : std::nullopt;
@@ -98,12 +144,17 @@ class Tar final : public Format {
           walker.damaged(member.begin, fmt::format("sample '{}' has the field '{}' twice", key,
                                                    lowered(name->field)));
         }
+        const auto before = outliner.outline();
+        if (starts) outliner.begin(any ? member.begin : 0);
+        outliner.add(member, *name);
         // The sink may read on: what the name views is gone after this.
+        if (starts && any) sink.outline(before);
         if (starts) sink.sample(any ? member.begin : 0);
         any = true;
       }
       if (any) sink.reached(member.end);
     }
+    if (any) sink.outline(outliner.outline());
   }
 
   // The bytes have been through scan(), which has refused fields that come twice.
@@ -135,6 +186,22 @@ class Tar final : public Format {
     }
     check(!out.fields.empty(), ErrorCode::format,
           "tar: no member with a field in a sample's bytes");
+  }
+
+  void outlined_fields(std::span<const std::byte> bytes, const Outline& outline,
+                       ParsedSample& out) const override {
+    out.clear();
+    const auto plain = std::bit_cast<Plain>(outline);
+    const auto* text = reinterpret_cast<const char*>(bytes.data());
+    std::uint64_t header = 0;
+    for (std::size_t i = 0; i < plain.fields; ++i) {
+      header += plain.gap[i] * tar::block;
+      if (i == 0) out.key = {text + header, plain.key};
+      const auto data = header + tar::block;
+      out.fields.push_back(
+          {{text + header + plain.key + 1, plain.name[i]}, bytes.subspan(data, plain.bytes[i])});
+      header = data + align_up(plain.bytes[i], tar::block);
+    }
   }
 };
 

@@ -55,6 +55,7 @@ bool Walker::next(Member& member) {
       continue;
     }
     member.path = long_path_.empty() ? path_of(header, buffer_) : std::string_view(long_path_);
+    member.own_path = static_cast<const void*>(member.path.data()) == header.data();
     const bool old_directory = type == '\0' && member.path.ends_with('/');
     member.size = has_payload(type) && !old_directory ? pax_size_.value_or(*own_size) : 0;
     check_extent(member.size);

@@ -17,6 +17,7 @@ struct Member {
   std::uint64_t size = 0;   ///< bytes of the payload
   std::uint64_t end = 0;    ///< one past its padding
   bool regular = false;     ///< a file; else a directory, a link or another kind
+  bool own_path = false;    ///< the path stands at the beginning of its header, as a whole
   std::string_view path;    ///< valid until the next read of the source
 };
 

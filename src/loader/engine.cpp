@@ -327,8 +327,8 @@ void Engine::count_left_out(std::uint64_t epoch) {
     const auto& block = dataset_.manifest.blocks[plan->order.block(place.turn)];
     const auto number = block.first_sample + place.index;
     dataset_.format->fields(
-        exchange::sample_in_arena(dataset_.manifest, arena_, *plan, node_.rank(), place), number,
-        block.offset == 0 && place.index == 0, parsed);
+        exchange::sample_in_arena(dataset_.manifest, arena_, *plan, node_.rank(), place).bytes,
+        number, block.offset == 0 && place.index == 0, parsed);
     proof_->left_out(epoch, number, payload_of(parsed.fields));
   }
 }

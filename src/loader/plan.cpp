@@ -20,7 +20,9 @@ struct RoundTarget {
 };
 constexpr RoundTarget within_node{std::uint64_t{1} << 20, 16};
 constexpr RoundTarget between_nodes{std::uint64_t{8} << 20, 64};
-constexpr std::uint64_t round_pointers = 1024;  // samples of a rank's share, where it is pointers
+// Where a rank's share of a round is pointers alone: samples, and steps at most.
+constexpr std::uint64_t round_pointers = 4096;
+constexpr std::uint64_t pointer_steps = 64;
 // Memory of one descriptor on its way from the order to the consumer: its reference, the public
 // view, two fields and their owner.
 constexpr std::uint64_t descriptor_bytes = 256;
@@ -105,7 +107,7 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   auto steps =
       std::clamp<std::uint64_t>(target.bytes / checked_mul(mean, facts.local), 1, target.steps);
   if (plan.resident && !facts.remote) {
-    steps = std::clamp<std::uint64_t>(round_pointers / facts.local, steps, target.steps);
+    steps = std::clamp<std::uint64_t>(round_pointers / facts.local, steps, pointer_steps);
   }
   const auto whole = std::max(plan.window_bytes, manifest.largest_block);
   // What is in use at once: the round, the batches still held, and what `drop` leaves out wherever

@@ -26,6 +26,8 @@ TEST(Interop, TarsOfOtherWriters) {
   ASSERT_EQ(std::system(command.c_str()), 0);
   const auto tar = format::make_format({"tar"});
   std::size_t files = 0;
+  std::size_t samples = 0;
+  std::size_t outlined = 0;
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() != ".tar") continue;
     ++files;
@@ -41,9 +43,14 @@ TEST(Interop, TarsOfOtherWriters) {
       format::split(*tar, bytes_of(bytes).subspan(sample.offset, sample.length), sample.offset,
                     ends, std::span(&extent, 1));
       EXPECT_EQ(extent.length, sample.length);
+      outlined += expect_same_by_outline(
+          *tar, std::string_view(bytes).substr(sample.offset, sample.length), extent.outline);
+      ++samples;
     }
   }
   EXPECT_EQ(files, 9U);
+  EXPECT_GT(outlined, samples / 10);
+  EXPECT_LT(outlined, samples);  // long names, upper case, three members
   fs::remove_all(folder);
 }
 

@@ -2,6 +2,9 @@
 // values.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -119,6 +122,24 @@ inline std::string describe(const format::Format& format, std::string_view sampl
     text.append(reinterpret_cast<const char*>(field.bytes.data()), field.bytes.size());
   }
   return text;
+}
+
+/// 1 where the sample has an outline, which then tells what its bytes tell.
+inline std::size_t expect_same_by_outline(const format::Format& format, std::string_view sample,
+                                          const format::Outline& outline) {
+  if (outline.none()) return 0;
+  format::ParsedSample parsed;
+  format::ParsedSample outlined;
+  format.fields(bytes_of(sample), 0, false, parsed);
+  format.outlined_fields(bytes_of(sample), outline, outlined);
+  EXPECT_EQ(parsed.key, outlined.key);
+  EXPECT_EQ(parsed.fields.size(), outlined.fields.size());
+  for (std::size_t i = 0; i < std::min(parsed.fields.size(), outlined.fields.size()); ++i) {
+    EXPECT_EQ(parsed.fields[i].name, outlined.fields[i].name);
+    EXPECT_EQ(parsed.fields[i].bytes.data(), outlined.fields[i].bytes.data());
+    EXPECT_EQ(parsed.fields[i].bytes.size(), outlined.fields[i].bytes.size());
+  }
+  return 1;
 }
 
 inline std::string describe_all(const format::Format& format, std::string_view bytes) {

@@ -54,6 +54,43 @@ TEST(Tar, PassesOverWhatIsNoField) {
       "sample a\nfield png 1\n1field cls 1\n2sample b\nfield png 1\n3sample c\nfield png 1\n4");
 }
 
+std::vector<format::Extent> split(std::string_view bytes, std::size_t samples) {
+  std::vector<format::Extent> extents(samples, {9, 9, {{9, 9}}});
+  format::split(*tar, bytes_of(bytes), 0, {}, extents);
+  return extents;
+}
+
+TEST(Tar, OutlinesTellWhatTheBytesTell) {
+  TarBytes t;
+  t.add("readme", "x").add("a.png", std::string(700, 'p')).add("d.d/", "", '5').add("a.cls", "2");
+  t.add("nodot", "x").add("b.x.PNG", "1");  // an outline has no place for another case
+  t.add("c.a", "1").add("c.b", "").add("c.c", "3").add("d.", "").add("e.png", "1").end();
+  const auto extents = split(t.bytes, 5);
+  std::string outlined;
+  for (const auto& extent : extents) {
+    const auto sample = std::string_view(t.bytes).substr(extent.offset, extent.length);
+    outlined += expect_same_by_outline(*tar, sample, extent.outline) == 1 ? 'y' : 'n';
+  }
+  EXPECT_EQ(outlined, "ynnyy");
+}
+
+TEST(Tar, NamesOutsideTheirHeadersHaveNoOutline) {
+  TarBytes t;
+  t.pax(TarBytes::record("path", "p.png")).add("short", "1");
+  t.pax(TarBytes::record("mtime", "1.5")).add("q.png", "2");
+  t.add("././@LongLink", std::string(150, 'r') + ".png", 'L').add("r", "3");
+  t.pax(TarBytes::record("size", "3")).add("s.png", "123").end();
+  const auto extents = split(t.bytes, 4);
+  EXPECT_TRUE(extents[0].outline.none());
+  EXPECT_FALSE(extents[1].outline.none());
+  EXPECT_TRUE(extents[2].outline.none());
+  EXPECT_FALSE(extents[3].outline.none());
+  for (const auto& extent : extents) {
+    expect_same_by_outline(*tar, std::string_view(t.bytes).substr(extent.offset, extent.length),
+                           extent.outline);
+  }
+}
+
 TEST(Tar, NoSamples) {
   EXPECT_TRUE(scan(*tar, TarBytes().end().bytes).empty());
   EXPECT_TRUE(scan(*tar, TarBytes().add("readme", "x").add("d/", "", '5').end().bytes).empty());

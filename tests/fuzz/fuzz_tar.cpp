@@ -30,6 +30,22 @@ struct Starts final : format::SampleSink {
   }
 };
 
+/// An outline tells what the bytes tell.
+void check_outline(const format::Format& tar, Bytes sample, const format::Outline& outline) {
+  if (outline.none()) return;
+  format::ParsedSample parsed;
+  format::ParsedSample outlined;
+  tar.fields(sample, 0, false, parsed);
+  tar.outlined_fields(sample, outline, outlined);
+  require(parsed.key == outlined.key, "an outline's key is the sample's");
+  require(std::ranges::equal(parsed.fields, outlined.fields,
+                             [](const Field& a, const Field& b) {
+                               return a.name == b.name && a.bytes.data() == b.bytes.data() &&
+                                      a.bytes.size() == b.bytes.size();
+                             }),
+          "an outline's fields are the sample's");
+}
+
 void check_block(const format::Format& tar, Bytes shard, const std::vector<format::Extent>& whole,
                  std::size_t first, std::size_t last) {
   const std::uint64_t begin = whole[first].offset;
@@ -41,6 +57,7 @@ void check_block(const format::Format& tar, Bytes shard, const std::vector<forma
     require(begin + extents[i - first].offset == whole[i].offset,
             "a block's samples are the shard's");
     require(extents[i - first].length == whole[i].length, "a block's lengths are the shard's");
+    check_outline(tar, shard.subspan(whole[i].offset, whole[i].length), extents[i - first].outline);
   }
 }
 
