@@ -202,8 +202,8 @@ void Exchange::agree(Agreement::Standing mine) {
   enter(State::status);
 }
 
-// While a round's messages are on their way the ranks agree on the next one: else every round would
-// wait for a word to go round all of them.
+// While a round's batches are made and its messages are on their way the ranks agree on the next
+// one: else every round would wait for a word to go round all of them.
 void Exchange::agree_early() {
   if (asked_early_) {
     hear_early();
@@ -302,6 +302,7 @@ bool Exchange::await_room() {
     return false;
   }
   if (inbound_) inbound_->begin(number_);
+  agree_early();
   fill_slots();
   outgoing_.begin(number_, round_, plan_, windows_);
   enter(State::messages);
@@ -322,6 +323,7 @@ void Exchange::fill_slots() {
   batches_.clear();
   batches_.reserve(round_.last_step - round_.first_step);
   for (auto step = round_.first_step; step < round_.last_step; ++step) {
+    if (asked_early_) hear_early();  // which brings it on
     const auto slice = steps.slice(step, rank);
     auto& batch = batches_.emplace_back(
         LocalBatch{round_.epoch, step, slice.first, std::vector<SampleRef>(slice.size())});

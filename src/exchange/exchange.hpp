@@ -46,9 +46,9 @@ struct ExchangeOptions {
 ///
 /// A round: (1) wait until this rank's blocks of the round's windows are ready, or it has failed;
 /// (2) agree with all ranks: when all are ready, every block that the round needs may be read by
-/// the node's peers; where one is still reading, that is repeated; (3) wait for room; (4) pack and
-/// send other nodes' samples, receive own; while they are on their way, agree on the next round of
-/// the epoch; (5) hand the batches over. Whatever fails before (2) fails on all ranks in the same
+/// the node's peers; where one is still reading, that is repeated; (3) wait for room; (4) make the
+/// batches, pack and send other nodes' samples, receive own; beside that, agree on the next round;
+/// (5) hand the batches over. Whatever fails before (2) fails on all ranks in the same
 /// round with the same error. After the last round they agree once
 /// more, when their consumers have ended: so nothing fails unheard.
 class Exchange {
