@@ -195,6 +195,7 @@ void Engine::drive() {
   placing_.bind_exchange();
   Backoff backoff;
   while (!exchange_->finished()) {
+    placing_.keep_off_consumer();
     const auto seen = progress_.changes();
     if (step()) {
       backoff.reset();
@@ -207,6 +208,9 @@ void Engine::drive() {
 }
 
 exchange::LocalBatch Engine::next() {
+  placing_.consumer_is_here();
+  pass_on_notices();
+  if (auto batch = exchange_->take()) return std::move(*batch);
   const Waiting waiting(*exchange_);
   const auto start = Clock::now();
   Backoff backoff;

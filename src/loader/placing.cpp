@@ -1,5 +1,6 @@
 #include "loader/placing.hpp"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -192,6 +193,22 @@ void Placing::bind_fetch() noexcept {
 
 void Placing::bind_exchange() noexcept {
   bind(place_.communication, "exchange", &Locality::exchange_cpus);
+}
+
+void Placing::consumer_is_here() noexcept {
+  if (place_.keeps_off) consumer_cpu_ = sched_getcpu();
+}
+
+void Placing::keep_off_consumer() noexcept {
+  const int consumer = consumer_cpu_;
+  if (consumer < 0 || consumer != sched_getcpu()) return;
+  const auto cpu = static_cast<unsigned>(consumer);
+  auto others = place_.cpus;
+  for (const auto& core : topology_->machine().cores) {
+    if (!core.contains(cpu)) continue;
+    for (const auto sibling : core) others.erase(sibling);
+  }
+  if (!others.empty()) static_cast<void>(topology_->bind_thread(others));
 }
 
 void Placing::unbind() noexcept {

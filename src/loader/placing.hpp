@@ -1,6 +1,7 @@
 // Where the ranks of a node work: what topology/ decides, told among them and done.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -45,6 +46,10 @@ class Placing {
   /// On the threads themselves.
   void bind_fetch() noexcept;
   void bind_exchange() noexcept;
+  /// The consumer runs where this is called.
+  void consumer_is_here() noexcept;
+  /// By the exchange's thread: moves it away from there, where it is not bound and there is room.
+  void keep_off_consumer() noexcept;
   /// A thread that a bound one has started may run on all of the rank's processors.
   void unbind() noexcept;
   /// The arena's memory, before it is touched.
@@ -59,6 +64,7 @@ class Placing {
 
   std::optional<topology::Topology> topology_;  // nothing: nothing is bound
   topology::Placement place_;
+  std::atomic<int> consumer_cpu_ = -1;
   mutable std::mutex mutex_;  // guards locality_
   Locality locality_;
 };

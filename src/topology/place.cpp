@@ -248,7 +248,10 @@ void Placer::bind_group(const std::vector<Index>& group) {
   };
   const auto too_few = fmt::format("{} for {} of {} busy threads: threads are not bound",
                                    count(cores, "core"), count(group.size(), "rank"), busy_threads);
-  if (cores < group.size() * busy_threads) return say(too_few);
+  if (cores < group.size() * busy_threads) {
+    for (const auto rank : group) placed_[rank].keeps_off = cores >= 2 * group.size();
+    return say(too_few);
+  }
 
   const auto open = [&](Index rank) {
     std::vector<Index> mine;

@@ -79,6 +79,7 @@ struct Placement {
   std::optional<std::size_t> nic;   ///< nearest to its GPU, or to its processors
   CpuSet fetch;                     ///< that the thread which reads is bound to; empty: it is not
   CpuSet communication;             ///< the same of the thread which exchanges
+  bool keeps_off = false;           ///< not bound, it stays off the core that its consumer is on
   std::optional<std::size_t> numa;  ///< for its arena; nothing: wherever it is touched first
   std::vector<std::string> notes;   ///< why so, for people
 };
@@ -92,7 +93,9 @@ constexpr std::size_t busy_threads = 3;
 /// nearest to its processors, then the first. NICs: the nearest, equals in turn. Threads are bound,
 /// where `bind` and the ranks that share processors have busy_threads cores each, to cores that no
 /// other rank's threads are bound to and that leave one for each consumer; near the NIC, never
-/// outside what the rank may use. Processors that are none of the machine's count as not bound.
+/// outside what the rank may use. With two cores each the exchange keeps off its consumer's, as
+/// some systems wake a thread where its waker runs, whatever else is free. Processors that are none
+/// of the machine's count as not bound.
 [[nodiscard]] std::vector<Placement> place(const Machine& machine, std::span<const LocalRank> ranks,
                                            bool bind = true);
 
