@@ -51,10 +51,30 @@ std::optional<LocalBatch> Exchange::take() {
     if (ready_.empty()) return batch;
     batch = std::move(ready_.front());
     ready_.pop_front();
-    if (ready_.size() != schedule_.options().steps_per_round) return batch;
+    if (ready_.size() != woken_at()) return batch;
   }
-  progress_.notify();  // there is room for a round, as await_room() sees it
+  progress_.notify();
   return batch;
+}
+
+// There is room for a round while no more than one is left. To wake a thread takes its consumer as
+// long as many a batch (9 us of 15, and more on virtual machines): where a round is many steps, the
+// thread comes by itself, when the room of the rounds before has come; it is woken if it is late.
+std::uint64_t Exchange::woken_at() const {
+  constexpr std::uint64_t many = 8;
+  const auto steps = schedule_.options().steps_per_round;
+  return steps < many ? steps : steps / 2;
+}
+
+std::chrono::microseconds Exchange::patience() const {
+  using std::chrono::microseconds;
+  constexpr microseconds least{50};
+  constexpr microseconds most{20'000};
+  if (state_ != State::room || !was_full_) return most;
+  const auto waited = Clock::now() - entered_;
+  const auto left = room_took_ * 7 / 8 - waited;
+  const auto wait = std::chrono::duration_cast<microseconds>(std::max(left, waited / 8));
+  return std::clamp(wait, least, most);
 }
 
 std::optional<Error> Exchange::error() const {
@@ -292,9 +312,11 @@ bool Exchange::await_room() {
     full = ready_.size() > schedule_.options().steps_per_round;
   }
   if (full) {
+    was_full_ = true;
     listen();
     return false;
   }
+  if (std::exchange(was_full_, false)) room_took_ = Clock::now() - entered_;
   // Nor does anybody here need the steps before this round.
   if (stopping) arena_.publish_released(step_of_run(round_.epoch, round_.first_step));
   if (!arrivals_free()) {

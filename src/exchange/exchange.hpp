@@ -69,6 +69,9 @@ class Exchange {
     return state_ != State::status && state_ != State::messages && waiting_since_ == 0;
   }
 
+  /// How long its thread may sleep while it waits for itself.
+  [[nodiscard]] std::chrono::microseconds patience() const;
+
   /// The next batch, if there is one.
   [[nodiscard]] std::optional<LocalBatch> take();
   /// The error that ended the exchange on all ranks, once all batches before it are taken.
@@ -119,6 +122,7 @@ class Exchange {
   void fill_slots();
   void prefetch_extent(const order::Place& place) const;
   [[nodiscard]] std::uint64_t step_of_run(std::uint64_t epoch, std::uint64_t step) const;
+  [[nodiscard]] std::uint64_t woken_at() const;
   [[nodiscard]] bool arrivals_free();
   void finish(const std::optional<Error>& error, std::uint64_t missed_from);
 
@@ -145,6 +149,8 @@ class Exchange {
   bool asked_early_ = false;                   // about the next round
   std::optional<Agreement::Verdict> verdict_;  // that is not heeded yet
   Clock::time_point heard_;                    // that another rank was busy
+  bool was_full_ = false;                      // since it has waited for room
+  Clock::duration room_took_{};                // the last time that there was none at first
   Progress::Ready needed_;                     // of this rank's blocks, for the round
   std::optional<Progress::Ready> needed_next_;
   RollCall roll_call_;

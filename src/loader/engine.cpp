@@ -200,7 +200,7 @@ void Engine::drive() {
     if (step()) {
       backoff.reset();
     } else if (exchange_->waits_for_itself()) {
-      progress_.wait(seen, std::chrono::milliseconds(20));
+      progress_.wait(seen, exchange_->patience());
     } else {
       backoff.pause(progress_, seen);
     }

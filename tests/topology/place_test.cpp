@@ -109,6 +109,7 @@ TEST(Place, BoundToACoreThreadsStayThere) {
     EXPECT_TRUE(says(placed[i], fmt::format("bound by the launcher to core {}", 8 * i)));
     EXPECT_TRUE(says(placed[i], "1 core for 1 rank of 3 busy threads: threads are not bound"))
         << text(placed[i]);
+    EXPECT_FALSE(placed[i].keeps_off);
     EXPECT_EQ(placed[i].numa, i / 2);
     EXPECT_EQ(*placed[i].gpu / 4, i / 2);
   }
@@ -123,6 +124,7 @@ TEST(Place, FewerCoresThanBusyThreadsBindNothing) {
   for (const auto& placed : two) {
     EXPECT_TRUE(placed.fetch.empty());
     EXPECT_TRUE(says(placed, "4 cores for 2 ranks of 3 busy threads")) << text(placed);
+    EXPECT_TRUE(placed.keeps_off) << "two cores each";
     EXPECT_EQ(placed.numa, 0U);
     EXPECT_FALSE(placed.gpu);
   }
