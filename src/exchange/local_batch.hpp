@@ -14,10 +14,10 @@ namespace faro::exchange {
 /// kept until the batch's step is released.
 struct SampleRef {
   std::span<const std::byte> bytes;
-  format::Outline outline;   ///< none where it came from another node
   std::uint64_t number = 0;  ///< in the data set
   bool pad = false;
   bool starts_shard = false;
+  format::Outline outline{};  ///< none where it came from another node
 };
 
 /// A rank's slice of one step.

@@ -218,8 +218,8 @@ TEST(Footprint, HoldsTheBlockAndItsIndex) {
   manifest::Block block;
   block.length = 100;
   block.count = 3;
-  EXPECT_EQ(index_offset(block), 112U);
-  EXPECT_EQ(footprint(block), 192U);
+  EXPECT_EQ(index_offset(block), 128U);
+  EXPECT_EQ(footprint(block), 256U);
 }
 
 TEST(Schedule, BlocksInUseNeverOverlapInAnArena) {
