@@ -259,7 +259,7 @@ std::uint64_t Program::scratch_bytes() const noexcept {
   const auto pixels =
       is_image(spec_.decode) ? max_pixels_ * (spec_.channels == 1 ? 1U : 4U) : std::uint64_t{0};
   const auto values = registered_.empty() ? 0 : grid_.elements() * sizeof(float);
-  return pixels + values + grid_.width * sizeof(Tap);
+  return pixels + values + grid_.width * (sizeof(Tap) + 2 * grid_.channels * sizeof(std::uint32_t));
 }
 
 }  // namespace faro::transform

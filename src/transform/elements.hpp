@@ -24,31 +24,41 @@ constexpr bool is_output(Type type) noexcept {
          type == Type::i64;
 }
 
+/// Loads a stored element as its C++ number. Types, not functions, so that they are inlined where
+/// they are used.
 template <class T>
-T load(const std::byte* from) noexcept {
-  T value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
+struct Load {
+  static constexpr std::uint64_t size = sizeof(T);
+  T operator()(const std::byte* from) const noexcept {
+    T value;
+    std::memcpy(&value, from, size);
+    return value;
+  }
+};
+/// f16 and bf16: as float.
+template <float (*widen)(std::uint16_t)>
+struct LoadHalf {
+  static constexpr std::uint64_t size = sizeof(std::uint16_t);
+  float operator()(const std::byte* from) const noexcept {
+    return widen(Load<std::uint16_t>{}(from));
+  }
+};
 
-/// Calls `use` with a function that loads one element of the type as its C++ number (f16 and bf16:
-/// as float).
+/// Calls `use` with what loads an element of the type.
 template <class Use>
 decltype(auto) with_loader(Type type, Use&& use) {
   switch (type) {
-    case Type::u8: return use(load<std::uint8_t>);
-    case Type::i8: return use(load<std::int8_t>);
-    case Type::u16: return use(load<std::uint16_t>);
-    case Type::i16: return use(load<std::int16_t>);
-    case Type::u32: return use(load<std::uint32_t>);
-    case Type::i32: return use(load<std::int32_t>);
-    case Type::i64: return use(load<std::int64_t>);
-    case Type::f16:
-      return use([](const std::byte* from) { return f16_to_f32(load<std::uint16_t>(from)); });
-    case Type::bf16:
-      return use([](const std::byte* from) { return bf16_to_f32(load<std::uint16_t>(from)); });
-    case Type::f32: return use(load<float>);
-    case Type::f64: return use(load<double>);
+    case Type::u8: return use(Load<std::uint8_t>{});
+    case Type::i8: return use(Load<std::int8_t>{});
+    case Type::u16: return use(Load<std::uint16_t>{});
+    case Type::i16: return use(Load<std::int16_t>{});
+    case Type::u32: return use(Load<std::uint32_t>{});
+    case Type::i32: return use(Load<std::int32_t>{});
+    case Type::i64: return use(Load<std::int64_t>{});
+    case Type::f16: return use(LoadHalf<f16_to_f32>{});
+    case Type::bf16: return use(LoadHalf<bf16_to_f32>{});
+    case Type::f32: return use(Load<float>{});
+    case Type::f64: return use(Load<double>{});
   }
   fail(ErrorCode::internal, "type {} is none", static_cast<int>(type));
 }

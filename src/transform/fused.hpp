@@ -28,10 +28,15 @@ using Table = std::vector<std::byte>;
 
 [[nodiscard]] Table make_table(const Affine& affine, std::uint64_t channels, Type type);
 
+/// Memory for a view that is not exact, used again and again.
+struct ScaleMemory {
+  std::vector<Tap> taps;
+  std::vector<std::uint32_t> rows;
+};
+
 /// \param table of `type`, for a view that is exact
-/// \param taps memory for a view that is not
 void write_pixels(const Pixels& pixels, const View& view, const Grid& grid, const Table& table,
-                  const Affine& affine, Type type, std::vector<Tap>& taps, std::byte* out);
+                  const Affine& affine, Type type, ScaleMemory& memory, std::byte* out);
 
 /// Elements of `stored` to elements of `type`. Error(format) where floats would become i64.
 void write_elements(Bytes elements, Type stored, const Grid& grid, const Affine& affine, Type type,

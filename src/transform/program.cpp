@@ -115,11 +115,11 @@ void Program::write_image(const Image& image, const Draws& draws, Scratch& scrat
                           std::byte* out) const {
   const auto& [pixels, view] = image;
   if (registered_.empty()) {
-    write_pixels(pixels, view, grid_, table_, affine_, type_, scratch.taps, out);
+    write_pixels(pixels, view, grid_, table_, affine_, type_, scratch.scaling, out);
     return;
   }
   scratch.values.resize(grid_.elements());
-  write_pixels(pixels, view, grid_.stored(), table_, affine_, Type::f32, scratch.taps,
+  write_pixels(pixels, view, grid_.stored(), table_, affine_, Type::f32, scratch.scaling,
                reinterpret_cast<std::byte*>(scratch.values.data()));
   run_registered(draws, stored_shape_, scratch.values);
   write_elements(std::as_bytes(std::span(scratch.values)), Type::f32, grid_, {}, type_, out);

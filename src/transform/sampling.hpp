@@ -40,16 +40,22 @@ constexpr Tap tap(std::uint32_t out, std::uint32_t outs, Stretch stretch,
           (static_cast<std::uint32_t>(at & (one - 1)) + 16) >> 5};
 }
 
+/// Between two values, in 2^-11 of their unit. The difference may wrap around, and the sum wraps
+/// back.
+constexpr std::uint32_t mix(std::uint32_t first, std::uint32_t second,
+                            std::uint32_t weight) noexcept {
+  return (first << 11) + (second - first) * weight;
+}
+
 /// Between four pixels, in 2^-22.
 constexpr std::uint32_t blend(std::uint32_t p00, std::uint32_t p01, std::uint32_t p10,
                               std::uint32_t p11, std::uint32_t wx, std::uint32_t wy) noexcept {
-  const std::uint32_t upper = p00 * (2048 - wx) + p01 * wx;
-  const std::uint32_t lower = p10 * (2048 - wx) + p11 * wx;
-  return upper * (2048 - wy) + lower * wy;
+  return mix(mix(p00, p01, wx), mix(p10, p11, wx), wy);
 }
 
+/// Below 2^30, so that the signed conversion, which processors have, is right.
 constexpr float value_of(std::uint32_t blended) noexcept {
-  return static_cast<float>(blended) * 0x1p-22F;
+  return static_cast<float>(static_cast<std::int32_t>(blended)) * 0x1p-22F;
 }
 
 /// f32 to a byte: to nearest, ties to even, held within 0 and 255; a NaN becomes 0.

@@ -20,7 +20,7 @@ struct Scratch {
   PixelMemory pixels;
   JpegDecoder jpeg;
   std::vector<float> values;  ///< for registered steps
-  std::vector<Tap> taps;
+  ScaleMemory scaling;
 };
 
 /// An image, and the part of it that the sample's draws have chosen.
