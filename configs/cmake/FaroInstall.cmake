@@ -21,6 +21,9 @@ write_basic_package_version_file(${package_build}/faroConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${package_build}/faroConfig.cmake ${package_build}/faroConfigVersion.cmake
   DESTINATION ${package_dir})
+if(FARO_WITH_CUDA)
+  install(FILES configs/cmake/FindNCCL.cmake DESTINATION ${package_dir})
+endif()
 
 # A static libfaro is linked to its packages by the program that uses it, a shared one has its own.
 # As only one of the two is installed, `pkg-config --libs faro` needs no --static to be right.
@@ -30,7 +33,8 @@ if(NOT BUILD_SHARED_LIBS)
   set(FARO_PC_REQUIRES "libcurl libcrypto pugixml fmt hwloc libisal libxxhash tomlplusplus libpng libturbojpeg")
   list(JOIN HDF5_C_LIBRARIES " " FARO_PC_LIBS)
   if(FARO_WITH_CUDA)
-    string(APPEND FARO_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt -ldl -lpthread")
+    string(APPEND FARO_PC_LIBS
+      " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt -ldl -lpthread ${NCCL_LIBRARY}")
   endif()
 endif()
 file(RELATIVE_PATH FARO_PC_TO_PREFIX

@@ -37,4 +37,5 @@ if(FARO_WITH_CUDA)
     set(CMAKE_CUDA_ARCHITECTURES 80 90)  # A100, H100 and later ones by PTX
   endif()
   enable_language(CUDA)
+  find_package(NCCL 2.14 REQUIRED)  # communicators that do not block
 endif()

@@ -70,6 +70,8 @@ class Device {
   [[nodiscard]] virtual std::unique_ptr<Memory> lock_pages(std::span<std::byte> memory) = 0;
   [[nodiscard]] virtual std::unique_ptr<Stream> make_stream() = 0;
   [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;
+  /// Whether it is this device's memory, whoever allocated it.
+  [[nodiscard]] virtual bool holds(const void* memory) const = 0;
   /// A stream of the consumer's own, cudaStream_t; nullptr: the default stream.
   [[nodiscard]] virtual std::unique_ptr<Stream> borrow_stream(void* native) = 0;
 };

@@ -3,6 +3,7 @@
 
 #include "cuda/backend.hpp"
 #include "cuda/device.hpp"
+#include "cuda/gradients.hpp"
 #include "cuda/kernels.hpp"
 #include "cuda/runtime.hpp"
 
@@ -87,8 +88,14 @@ class CudaStream final : public Stream {
     const Current current(device_);
     check_cuda(launch(work, stream_), "the gather kernel");
   }
-  void widen(const Widen&) override { fail(ErrorCode::internal, "no kernel widens gradients"); }
-  void narrow(const Narrow&) override { fail(ErrorCode::internal, "no kernel narrows gradients"); }
+  void widen(const Widen& work) override {
+    const Current current(device_);
+    check_cuda(launch(work, stream_), "the kernel that widens gradients");
+  }
+  void narrow(const Narrow& work) override {
+    const Current current(device_);
+    check_cuda(launch(work, stream_), "the kernel that narrows gradients");
+  }
   void record(Event& event) override {
     const Current current(device_);
     check_cuda(cudaEventRecord(static_cast<cudaEvent_t>(event.native()), stream_),
@@ -163,6 +170,13 @@ class CudaDevice final : public Device {
   std::unique_ptr<Event> make_event() override {
     const Current current(number_);
     return std::make_unique<CudaEvent>();
+  }
+  bool holds(const void* memory) const override {
+    const Current current(number_);
+    cudaPointerAttributes attributes{};
+    check_cuda(cudaPointerGetAttributes(&attributes, memory), "cudaPointerGetAttributes");
+    return (attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged) &&
+           attributes.device == number_;
   }
   std::unique_ptr<Stream> borrow_stream(void* native) override {
     return std::make_unique<CudaStream>(number_, static_cast<cudaStream_t>(native));

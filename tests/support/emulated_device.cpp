@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "cuda/gather.hpp"
+#include "cuda/gradients.hpp"
 #include "faro/transform.hpp"
 
 namespace faro::test {
@@ -195,7 +196,7 @@ class EmulatedDevice::Engine::Event final : public cuda::Event {
     const std::scoped_lock lock(engine_->mutex);
     engine_->need_well();
     // Who asks again and again gets an answer in the end.
-    if (engine_->random() % 2 == 0) engine_->step();
+    for (auto steps = engine_->random() % 16; steps > 0 && engine_->step();) --steps;
     engine_->drift();
     engine_->need_well();
     return state_->reached >= state_->recorded;
@@ -245,8 +246,15 @@ class EmulatedDevice::Engine::Stream final : public cuda::Stream {
   void gather(const cuda::Gather& work) override {
     put([this_engine = engine_.get(), work] { this_engine->gather(work); }, {});
   }
-  void widen(const cuda::Widen&) override { fail(ErrorCode::internal, "nothing widens"); }
-  void narrow(const cuda::Narrow&) override { fail(ErrorCode::internal, "nothing narrows"); }
+  void widen(const cuda::Widen& work) override {
+    const Bytes from(static_cast<const std::byte*>(work.from), bytes_of(work));
+    const auto to = std::as_bytes(std::span(work.to, work.elements));
+    run_known(work, work.scale == 0 ? std::initializer_list{to} : std::initializer_list{from, to});
+  }
+  void narrow(const cuda::Narrow& work) override {
+    const Bytes to(static_cast<const std::byte*>(work.to), bytes_of(work));
+    run_known(work, {std::as_bytes(std::span(work.from, work.elements)), to});
+  }
   void record(cuda::Event& event) override {
     const auto& state = dynamic_cast<Event&>(event).state();
     const std::scoped_lock lock(engine_->mutex);
@@ -269,6 +277,19 @@ class EmulatedDevice::Engine::Stream final : public cuda::Stream {
 
  private:
   using Bytes = std::span<const std::byte>;
+  /// Of what the gradient itself takes.
+  static std::uint64_t bytes_of(const auto& work) {
+    return work.elements * (work.type == cuda::Float::f32 ? 4 : 2);
+  }
+  /// run(work), where all that it uses is the device's.
+  void run_known(const auto& work, std::initializer_list<Bytes> uses) {
+    put(
+        [this_engine = engine_.get(), work, held = std::vector<Bytes>(uses)] {
+          for (const auto& use : held) this_engine->need_known(use.data(), use.size());
+          cuda::run(work);
+        },
+        uses);
+  }
   void put(std::function<void()> work, std::initializer_list<Bytes> uses) {
     const std::scoped_lock lock(engine_->mutex);
     for (const auto& use : uses) engine_->need_known(use.data(), use.size());
@@ -347,6 +368,13 @@ std::unique_ptr<cuda::Stream> EmulatedDevice::borrow_stream(void* native) {
   const auto found = engine_->streams.find(native);
   check(found != engine_->streams.end(), ErrorCode::device, "emulated device: no such stream");
   return std::make_unique<Engine::Stream>(engine_, found->second, native);
+}
+
+bool EmulatedDevice::holds(const void* memory) const {
+  const std::scoped_lock lock(engine_->mutex);
+  const auto* at = static_cast<const std::byte*>(memory);
+  return engine_->knows(at, 1) &&
+         std::prev(engine_->regions.upper_bound(at))->second.kind == Kind::device;
 }
 
 void EmulatedDevice::fail_allocation(std::uint64_t n) {

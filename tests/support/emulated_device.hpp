@@ -31,6 +31,7 @@ class EmulatedDevice final : public cuda::Device {
   [[nodiscard]] std::unique_ptr<cuda::Memory> lock_pages(std::span<std::byte> memory) override;
   [[nodiscard]] std::unique_ptr<cuda::Stream> make_stream() override;
   [[nodiscard]] std::unique_ptr<cuda::Event> make_event() override;
+  [[nodiscard]] bool holds(const void* memory) const override;
   [[nodiscard]] std::unique_ptr<cuda::Stream> borrow_stream(void* native) override;
 
   /// The n-th allocation from now on, counted from 1, is Error(memory).
