@@ -42,7 +42,7 @@ struct SyncEvent {
   enum class What {
     ready,         ///< ready() of parameter `index` was called
     bucket_start,  ///< the sum of bucket `index` was started on this rank
-    bucket_end,    ///< it has ended, and its gradients are written
+    bucket_end,    ///< it has ended, and its gradients are written (on a device: soon will be)
     wait_begin,    ///< wait() was called
     wait_end,      ///< it returns
   };
@@ -59,6 +59,13 @@ struct GradientSyncOptions {
   /// Seconds that wait() bears without progress before it gives up: more than ranks may differ in
   /// the time that they take for a step.
   double peer_timeout = 300.0;
+  /// -1: gradients are in host memory, and MPI sums them. Else CUDA's ordinal of the device in whose
+  /// memory they are, and NCCL sums them there. On all ranks or on none.
+  int device = -1;
+  /// With a device the stream (cudaStream_t) on which gradients are computed; nullptr: the default
+  /// one. ready() takes what was put on it before; what is put on it after wait() sees the sums.
+  /// No call waits for the device. It must outlive the GradientSync.
+  void* stream = nullptr;
   /// Called by the thread that calls ready() or wait() and by the progress thread, one at a time.
   /// Must not throw, nor call the GradientSync.
   std::function<void(const SyncEvent&)> trace;
@@ -67,8 +74,8 @@ struct GradientSyncOptions {
 /// Sums gradients over the ranks of a communicator, bucket by bucket, while the rest is computed.
 ///
 ///     faro::GradientSync sync({{"w1", dw1, n1}, {"w2", dw2, n2}});  // in the order of forward
-///     sync.broadcast(std::span(w1, n1));                           // everyone begins with rank
-///     0's for (auto& batch : batches) {
+///     sync.broadcast(std::span(w1, n1));  // everyone begins with those of rank 0
+///     for (auto& batch : batches) {
 ///       sync.set_weight(samples_without_pads);  // of this rank's part of the global batch
 ///       backward(..., [&](std::size_t parameter) { sync.ready(parameter); });
 ///       sync.wait();  // dw1, dw2: the mean over all ranks' samples
@@ -87,23 +94,31 @@ struct GradientSyncOptions {
 /// With MPI_THREAD_MULTIPLE a thread of its own keeps the sums going; with less they advance in
 /// ready() and wait() alone, as describe() says. One thread at a time may use a GradientSync, and
 /// it must end before MPI does.
+///
+/// With a device NCCL alone moves what is in its memory; MPI brings the ranks together and tells
+/// them of errors, all in host memory. For NCCL and a CUDA-aware MPI may wait for each other for
+/// ever when they work on one device at the same time: from ready() to the end of wait() a program
+/// must not give MPI any device memory either.
 class GradientSync {
  public:
-  /// Collective. Initialises MPI if nobody has. Takes 8 bytes of memory an element.
+  /// Collective. Initialises MPI if nobody has. Takes 8 bytes of memory an element; 4 on a device.
   /// Errors: invalid_argument, the same on all ranks, where a parameter is absurd, or names, sizes,
-  /// types, their order or the options are not the same on all ranks.
+  /// types, their order or the options are not the same on all ranks; device, on all ranks, where
+  /// one has no such device, or NCCL fails.
   explicit GradientSync(std::vector<GradientParameter> parameters,
                         const GradientSyncOptions& options = {}, MPI_Comm comm = MPI_COMM_WORLD);
   ~GradientSync();
   GradientSync(GradientSync&&) noexcept;
   GradientSync& operator=(GradientSync&&) noexcept;
 
-  /// The memory in its bucket of a parameter that was registered without a place of its own,
-  /// aligned to 64 bytes. The sum needs no copy of it; zeros at first.
+  /// The memory in its bucket (on the device, where there is one) of a parameter that was registered
+  /// without a place of its own, aligned to 64 bytes. The sum needs no copy of it; zeros at first.
   [[nodiscard]] std::span<float> gradient(std::size_t parameter);
 
-  /// Root's values to all ranks, bit by bit: initial parameters. Collective, between steps. All
-  /// ranks give the same root and size: invalid_argument on all where they do not.
+  /// Root's values to all ranks, bit by bit: initial parameters, in the host's memory or the
+  /// device's. Returns when they are there; those of the device are taken after what is on
+  /// `stream`. Collective, between steps. All ranks give the same root and size, and the same kind
+  /// of memory: invalid_argument on all where they do not.
   template <class T>
   requires std::is_trivially_copyable_v<T>
   void broadcast(std::span<T> values, int root = 0) {

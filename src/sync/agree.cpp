@@ -22,6 +22,11 @@ void validate(std::span<const GradientParameter> parameters, const GradientSyncO
   check(options.bucket_bytes > 0 && options.first_bucket_bytes > 0, bad,
         "GradientSync: bucket_bytes and first_bucket_bytes must be above 0");
   check(options.peer_timeout > 0, bad, "GradientSync: peer_timeout must be above 0");
+  check(options.device >= -1, bad,
+        "GradientSync: device {} is neither a number of CUDA's nor -1 for the host",
+        options.device);
+  check(options.device >= 0 || options.stream == nullptr, bad,
+        "GradientSync: there is a stream, but no device");
   std::set<std::string_view> names;
   for (const auto& parameter : parameters) {
     check(!parameter.name.empty() && parameter.name.find('\n') == std::string::npos, bad,
@@ -39,10 +44,10 @@ void validate(std::span<const GradientParameter> parameters, const GradientSyncO
 /// A line for the options, and one a parameter.
 std::string describe(std::span<const GradientParameter> parameters,
                      const GradientSyncOptions& options) {
-  std::string text =
-      fmt::format("{} parameters, their {}, in buckets of {} and {} bytes\n", parameters.size(),
-                  options.reduction == Reduction::sum ? "sum" : "mean", options.first_bucket_bytes,
-                  options.bucket_bytes);
+  std::string text = fmt::format(
+      "{} parameters, their {}, in buckets of {} and {} bytes of {} memory\n", parameters.size(),
+      options.reduction == Reduction::sum ? "sum" : "mean", options.first_bucket_bytes,
+      options.bucket_bytes, options.device < 0 ? "host" : "device");
   for (const auto& parameter : parameters) {
     text +=
         fmt::format("'{}' of {} {}\n", parameter.name, parameter.elements, name_of(parameter.type));

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <new>
 
-#include "base/half.hpp"
 #include "base/huge_pages.hpp"
+#include "cuda/gradients.hpp"
 #include "sync/sync.hpp"
 
 namespace faro::sync {
@@ -51,20 +51,10 @@ class HostBackend final : public Backend {
 
   void put(std::size_t parameter, float scale) override {
     const auto& what = parameters_[parameter];
-    const auto to = storage(parameter);
-    if (scale == 0) {
-      std::ranges::fill(to, 0.0F);
-    } else if (what.type == GradientType::f32) {
-      const auto* from = what.gradient == nullptr ? to.data() : static_cast<float*>(what.gradient);
-      if (from == to.data() && scale == 1) return;
-      std::transform(from, from + to.size(), to.data(), [&](float g) { return g * scale; });
-    } else {
-      const bool f16 = what.type == GradientType::f16;
-      const auto* from = static_cast<const std::uint16_t*>(what.gradient);
-      std::transform(from, from + to.size(), to.data(), [&](std::uint16_t g) {
-        return (f16 ? f16_to_f32(g) : bf16_to_f32(g)) * scale;
-      });
-    }
+    float* to = storage(parameter).data();
+    const void* from = what.gradient == nullptr ? to : what.gradient;
+    if (from == to && scale == 1) return;
+    cuda::run(cuda::Widen{from, to, what.elements, stored_as(what.type), scale});
   }
 
   void start(std::size_t bucket, const Note& mine, bool empty) override {
@@ -97,18 +87,8 @@ class HostBackend final : public Backend {
     for (const auto parameter : layout_.buckets[bucket].parameters) {
       const auto& what = parameters_[parameter];
       const float* from = memory_->sums[bucket].get() + layout_.places[parameter].offset;
-      const auto quotient = [&](float sum) { return sum / divisor; };
-      if (what.type == GradientType::f32) {
-        auto* to = what.gradient == nullptr ? storage(parameter).data()
-                                            : static_cast<float*>(what.gradient);
-        std::transform(from, from + what.elements, to, quotient);
-      } else {
-        const bool f16 = what.type == GradientType::f16;
-        std::transform(from, from + what.elements, static_cast<std::uint16_t*>(what.gradient),
-                       [&](float sum) {
-                         return f16 ? f32_to_f16(quotient(sum)) : f32_to_bf16(quotient(sum));
-                       });
-      }
+      void* to = what.gradient == nullptr ? storage(parameter).data() : what.gradient;
+      cuda::run(cuda::Narrow{from, to, what.elements, stored_as(what.type), divisor});
     }
   }
 

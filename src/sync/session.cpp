@@ -21,15 +21,16 @@ void pause(Steps& steps, std::uint64_t seen, unsigned& turns) {
 }  // namespace
 
 Session::Session(std::vector<GradientParameter> parameters, const GradientSyncOptions& options,
-                 std::unique_ptr<comm::Communicator> comm)
+                 std::unique_ptr<comm::Communicator> comm, const MakeBackend& make)
     : parameters_(std::move(parameters)),
       options_(options),
       comm_(std::move(comm)),
       meetings_(comm_->duplicate()) {
   agree_on(*comm_, parameters_, options_);
+  layout_ = lay_out(parameters_, options_);
+  backend_ = make(parameters_, layout_, options_, *comm_);
   comm::together(*comm_, [&] {
-    layout_ = lay_out(parameters_, options_);
-    backend_ = make_host_backend(parameters_, layout_, *comm_);
+    backend_->connect();
     steps_ = std::make_unique<Steps>(layout_, *backend_, *comm_, options_);
     ready_.resize(parameters_.size());
     for (const auto& bucket : layout_.buckets) awaited_.push_back(bucket.parameters.size());
@@ -85,8 +86,10 @@ void Session::broadcast(std::span<std::byte> bytes, int root) {
   // A meeting that can be given up, so that the broadcast finds everyone; all must say the same.
   const std::uint64_t size = bytes.size();
   const auto from = static_cast<std::uint64_t>(root);
+  const bool held = backend_->holds(bytes);
+  const std::uint64_t kind = held ? 1 : 0;
   auto words = std::make_unique<std::vector<std::uint64_t>>(
-      std::initializer_list<std::uint64_t>{size, ~size, from, ~from});
+      std::initializer_list<std::uint64_t>{size, ~size, from, ~from, kind, ~kind});
   auto operation = meetings_->start_all_reduce(*words, comm::Op::min);
   try {
     await(*operation);
@@ -102,9 +105,17 @@ void Session::broadcast(std::span<std::byte> bytes, int root) {
         "GradientSync: broadcast() of {} to {} bytes from ranks {} to {}: all ranks must give the "
         "same",
         least[0], ~least[1], least[2], ~least[3]);
+  check(least[4] == ~least[5], ErrorCode::invalid_argument,
+        "GradientSync: broadcast() of host memory on one rank and device memory on another");
   check(root >= 0 && root < meetings_->size(), ErrorCode::invalid_argument,
         "GradientSync: broadcast() from rank {}: there are {} ranks", root, meetings_->size());
-  meetings_->broadcast(bytes, root);
+  if (!held) return meetings_->broadcast(bytes, root);
+  try {
+    comm::together(*meetings_, [&] { backend_->broadcast(bytes, root); });
+  } catch (const Error& error) {
+    steps_->fail(error);
+    throw;
+  }
 }
 
 void Session::set_weight(std::uint64_t weight) {
@@ -126,7 +137,12 @@ void Session::ready(std::size_t parameter) {
   steps_->trace(What::ready, parameter);
   const auto weight = steps_->weight();
   const bool mean = options_.reduction == Reduction::mean;
-  backend_->put(parameter, mean || weight == 0 ? static_cast<float>(weight) : 1.0F);
+  try {
+    backend_->put(parameter, mean || weight == 0 ? static_cast<float>(weight) : 1.0F);
+  } catch (const Error& error) {
+    steps_->fail(error);
+    throw;
+  }
   ready_[parameter] = true;
   ++ready_count_;
   --awaited_[layout_.places[parameter].bucket];
@@ -169,6 +185,11 @@ void Session::wait() {
   for (bool ended = false; !ended;) {
     await_step();
     if (const auto error = steps_->error()) throw Error(*error);
+    try {
+      backend_->hand_back();
+    } catch (const Error& error) {
+      steps_->fail(error);
+    }
     ended = !steps_->failure();
     steps_->trace(What::wait_end, 0);
     steps_->next();

@@ -11,7 +11,7 @@ namespace faro::sync {
 class Session {
  public:
   Session(std::vector<GradientParameter> parameters, const GradientSyncOptions& options,
-          std::unique_ptr<comm::Communicator> comm);
+          std::unique_ptr<comm::Communicator> comm, const MakeBackend& make = make_backend);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();

@@ -13,6 +13,9 @@ constexpr std::size_t head_words = 3;
 constexpr std::size_t text_bytes = 1000;
 constexpr std::size_t error_words = head_words + text_bytes / sizeof(std::uint64_t);
 
+// Of the message, without a byte, that the sums have failed.
+constexpr int failed_tag = 1;
+
 std::vector<std::uint64_t> to_words(const Error& error, int rank) {
   std::vector<std::uint64_t> words(error_words);
   const std::string_view text = error.what();
@@ -35,6 +38,12 @@ Steps::Steps(const Layout& layout, Backend& backend, comm::Communicator& comm,
              const GradientSyncOptions& options)
     : layout_(layout), backend_(backend), comm_(comm), options_(options) {}
 
+Steps::~Steps() {
+  for (auto& telling : tellings_) {  // to a rank that no longer listens
+    if (!telling->done()) static_cast<void>(telling.release());
+  }
+}
+
 Steps::State Steps::state() const {
   const std::scoped_lock lock(mutex_);
   return state_;
@@ -54,12 +63,21 @@ bool Steps::advance() noexcept {
     }
     return verdict_ == Verdict::none ? advance_sums(now) : advance_verdict(now);
   } catch (...) {  // of the layer below: no sum can carry it
-    abandon(comm::current_error(comm_.rank()));
+    const auto error = comm::current_error(comm_.rank());
+    if (backend_.apart() && verdict_ == Verdict::none) {
+      break_off(error);
+    } else {
+      abandon(error);
+    }
     return true;
   }
 }
 
 bool Steps::advance_sums(const State& now) {
+  if (backend_.apart() && told()) {
+    break_off(std::nullopt);
+    return true;
+  }
   const auto buckets = layout_.buckets.size();
   auto started = now.started;
   auto ended = now.ended;
@@ -97,17 +115,44 @@ bool Steps::advance_sums(const State& now) {
     change([&] { state_.started = started; });
   }
   if (ended == buckets && now.spoilt) {
-    // The least wins: an error before a rank that left, both before those that are well.
-    const auto rank = static_cast<std::uint64_t>(comm_.rank());
-    const auto ranks = static_cast<std::uint64_t>(comm_.size());
-    words_ = std::make_unique<std::vector<std::uint64_t>>(1, now.failure   ? rank
-                                                             : now.leaving ? ranks + rank
-                                                                           : UINT64_MAX);
-    operation_ = comm_.start_all_reduce(*words_, comm::Op::min);
-    verdict_ = Verdict::whose;
+    start_verdict(now);
     return true;
   }
   return started != now.started || ended != now.ended;
+}
+
+void Steps::start_verdict(const State& now) {
+  // The least wins: an error before a rank that left, both before those that are well.
+  const auto rank = static_cast<std::uint64_t>(comm_.rank());
+  const auto ranks = static_cast<std::uint64_t>(comm_.size());
+  words_ = std::make_unique<std::vector<std::uint64_t>>(1, now.failure   ? rank
+                                                           : now.leaving ? ranks + rank
+                                                                         : UINT64_MAX);
+  operation_ = comm_.start_all_reduce(*words_, comm::Op::min);
+  verdict_ = Verdict::whose;
+}
+
+bool Steps::told() {
+  const auto message = comm_.probe(failed_tag);
+  if (!message) return false;
+  static_cast<void>(comm_.start_receive(*message, {}));  // its destruction waits for nothing
+  return true;
+}
+
+void Steps::break_off(const std::optional<Error>& mine) noexcept {
+  backend_.abandon();
+  change([&] {
+    if (mine && !state_.failure) state_.failure = mine;
+    state_.spoilt = true;
+  });
+  try {
+    for (int rank = 0; mine && rank < comm_.size(); ++rank) {
+      if (rank != comm_.rank()) tellings_.push_back(comm_.start_send({}, rank, failed_tag));
+    }
+    start_verdict(state());
+  } catch (...) {
+    abandon(comm::current_error(comm_.rank()));
+  }
 }
 
 bool Steps::advance_verdict(const State& now) {
@@ -236,8 +281,7 @@ void Steps::wait(std::uint64_t seen, std::chrono::microseconds timeout) {
 void Steps::trace(SyncEvent::What what, std::size_t index) {
   if (!options_.trace) return;
   const std::scoped_lock lock(trace_mutex_);
-  options_.trace(
-      {what, number(), index, seconds_since(made_)});
+  options_.trace({what, number(), index, seconds_since(made_)});
 }
 
 }  // namespace faro::sync

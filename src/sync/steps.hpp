@@ -14,10 +14,15 @@ namespace faro::sync {
 /// A rank that cannot go on takes part in all sums of the step with zeros, and says so in their
 /// notes. As a sum is the same everywhere, all ranks learn it in the same bucket; they start the
 /// step's other buckets, so that nobody waits for ever, and then agree on whose error it was.
+/// Where the sums themselves fail, and go apart from the communicator, the rank that finds out lets
+/// go of them and sends a message to each other one, which does the same; then they agree as above.
 class Steps {
  public:
   Steps(const Layout& layout, Backend& backend, comm::Communicator& comm,
         const GradientSyncOptions& options);
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
+  ~Steps();
 
   /// Does what can be done without waiting; whether anything was done.
   bool advance() noexcept;
@@ -75,6 +80,11 @@ class Steps {
 
   bool advance_sums(const State& now);
   bool advance_verdict(const State& now);
+  void start_verdict(const State& now);
+  /// Whether another rank has told that the sums have failed.
+  bool told();
+  /// The sums have failed: this rank's error, or nothing where another one has told.
+  void break_off(const std::optional<Error>& mine) noexcept;
   void finish(const std::optional<Error>& error);
   void abandon(const Error& error) noexcept;
   [[nodiscard]] State state() const;
@@ -99,6 +109,7 @@ class Steps {
   Verdict verdict_ = Verdict::none;
   std::unique_ptr<std::vector<std::uint64_t>> words_;
   std::unique_ptr<comm::Operation> operation_;
+  std::vector<std::unique_ptr<comm::Operation>> tellings_;
 
   mutable std::mutex mutex_;  // guards what follows
   Condition changed_{"GradientSync's step"};

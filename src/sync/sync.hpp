@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,6 +10,8 @@
 #include <vector>
 
 #include "comm/comm.hpp"
+#include "cuda/gradients.hpp"
+#include "cuda/nccl.hpp"
 #include "faro/gradient_sync.hpp"
 
 namespace faro::sync {
@@ -46,29 +49,66 @@ struct Note {
   static constexpr std::size_t elements = 3;
 };
 
-/// Holds the buckets and sums them over the ranks: in host memory with MPI; on a GPU with NCCL it
-/// would be another. put() belongs to the caller's thread, start() to get() to the one that drives.
+[[nodiscard]] constexpr cuda::Float stored_as(GradientType type) {
+  switch (type) {
+    case GradientType::f32: return cuda::Float::f32;
+    case GradientType::f16: return cuda::Float::f16;
+    case GradientType::bf16: return cuda::Float::bf16;
+  }
+  return cuda::Float::f32;
+}
+
+/// Holds the buckets and sums them over the ranks: in host memory with MPI, or on a GPU with NCCL.
+/// put() and hand_back() belong to the caller's thread, and broadcast() between steps; start() to
+/// get(), and abandon(), to the thread that drives.
 class Backend {
  public:
   virtual ~Backend() = default;
+  /// Brings the ranks together. Collective; before anything else.
+  virtual void connect() {}
   /// A parameter's place in its bucket.
   [[nodiscard]] virtual std::span<float> storage(std::size_t parameter) = 0;
   /// Brings a gradient into its bucket, times scale; zeros, whatever it holds, for 0.
   virtual void put(std::size_t parameter, float scale) = 0;
-  /// Starts the sum of a bucket. Empty: zeros instead of what was put there, which is not touched;
-  /// only while no other sum is under way.
+  /// Starts the sum of a bucket. Empty: zeros instead of what was put there; only while no other
+  /// sum is under way, and nothing that is put later counts.
   virtual void start(std::size_t bucket, const Note& mine, bool empty) = 0;
   /// The notes' sum, once the bucket's sum has ended.
   [[nodiscard]] virtual std::optional<Note> done(std::size_t bucket) = 0;
   /// Writes a summed bucket to its gradients, divided by divisor.
   virtual void get(std::size_t bucket, float divisor) = 0;
-  /// Lets go of what is under way, with the memory that may still be written to: peers are silent.
+  /// After the step's last get(): what the caller does from now on sees the gradients.
+  virtual void hand_back() {}
+  /// Lets go of what is under way, with the memory that may still be written to: peers are silent,
+  /// or a sum has failed.
   virtual void abandon() noexcept = 0;
+  /// Whether the sums go other ways than the communicator, which then still carries what went wrong
+  /// with them.
+  [[nodiscard]] virtual bool apart() const noexcept { return false; }
+  /// Whether broadcast() is for these bytes; else they are the communicator's.
+  [[nodiscard]] virtual bool holds(std::span<const std::byte>) const { return false; }
+  /// Root's bytes to all. Returns when they are there.
+  virtual void broadcast(std::span<std::byte>, int) {}
   [[nodiscard]] virtual std::string name() const = 0;
 };
 
-/// Keeps references to all of them.
+/// What Session makes its backend by. Collective; what it makes keeps references to all of them.
+using MakeBackend =
+    std::function<std::unique_ptr<Backend>(std::span<const GradientParameter>, const Layout&,
+                                           const GradientSyncOptions&, comm::Communicator&)>;
+
+/// In host memory, or with NCCL on the options' device.
+[[nodiscard]] std::unique_ptr<Backend> make_backend(std::span<const GradientParameter> parameters,
+                                                    const Layout& layout,
+                                                    const GradientSyncOptions& options,
+                                                    comm::Communicator& comm);
+
 [[nodiscard]] std::unique_ptr<Backend> make_host_backend(
     std::span<const GradientParameter> parameters, const Layout& layout, comm::Communicator& comm);
+
+[[nodiscard]] std::unique_ptr<Backend> make_device_backend(
+    std::span<const GradientParameter> parameters, const Layout& layout,
+    const GradientSyncOptions& options, std::shared_ptr<cuda::Device> device,
+    std::unique_ptr<cuda::Collective> collective);
 
 }  // namespace faro::sync

@@ -5,36 +5,29 @@
 #include <thread>
 
 #include "../support/errors.hpp"
-#include "support.hpp"
+#include "places.hpp"
 
 namespace faro::sync {
 namespace {
 
 using test::error_of;
 
-void ready_all(GradientSync& sync, std::size_t parameters) {
+void ready_all(Sync& sync, std::size_t parameters) {
   for (std::size_t p = parameters; p-- > 0;) sync.ready(p);
 }
 
-/// That every rank has the same code, rank and text.
-void expect_same(const Error& error) {
-  std::string text = std::to_string(static_cast<int>(error.code())) + "/" +
-                     std::to_string(error.rank()) + "/" + error.what();
-  text.resize(1200);
-  auto roots = text;
-  MPI_Bcast(roots.data(), static_cast<int>(roots.size()), MPI_CHAR, 0, MPI_COMM_WORLD);
-  EXPECT_EQ(text, roots);
-}
-
-class GradientSyncFailure : public testing::Test {
+class GradientSyncFailureIn : public InEach {
  protected:
   const int last_ = job_size() - 1;
   Model model_{{3000, 3000, 100}};
   GradientSyncOptions options_ = Model::small();
 };
 
-TEST_F(GradientSyncFailure, AParameterThatIsReadyTwiceIsNamedOnAllRanks) {
-  GradientSync sync(model_.parameters(), options_);
+INSTANTIATE_TEST_SUITE_P(Places, GradientSyncFailureIn, testing::ValuesIn(Where::all()),
+                         where_name);
+
+TEST_P(GradientSyncFailureIn, AParameterThatIsReadyTwiceIsNamedOnAllRanks) {
+  Sync sync(GetParam(), model_.parameters(), options_);
   ready_all(sync, 3);
   sync.wait();
   sync.ready(1);
@@ -55,8 +48,8 @@ TEST_F(GradientSyncFailure, AParameterThatIsReadyTwiceIsNamedOnAllRanks) {
   EXPECT_STREQ(error_of([&] { sync.wait(); }).what(), error.what());
 }
 
-TEST_F(GradientSyncFailure, AParameterThatDoesNotExist) {
-  GradientSync sync(model_.parameters(), options_);
+TEST_P(GradientSyncFailureIn, AParameterThatDoesNotExist) {
+  Sync sync(GetParam(), model_.parameters(), options_);
   if (job_rank() == 0) {
     EXPECT_SAYS(error_of([&] { sync.ready(3); }, ErrorCode::invalid_argument),
                 "there is no parameter 3: 3 are registered");
@@ -64,8 +57,8 @@ TEST_F(GradientSyncFailure, AParameterThatDoesNotExist) {
   expect_same(error_of([&] { sync.wait(); }));
 }
 
-TEST_F(GradientSyncFailure, ParametersThatAreNeverReadyAreNamedOnAllRanks) {
-  GradientSync sync(model_.parameters(), options_);
+TEST_P(GradientSyncFailureIn, ParametersThatAreNeverReadyAreNamedOnAllRanks) {
+  Sync sync(GetParam(), model_.parameters(), options_);
   for (const std::size_t p : {2, 1, 0}) {
     if (job_rank() != last_ || p == 1) sync.ready(p);
   }
@@ -76,8 +69,8 @@ TEST_F(GradientSyncFailure, ParametersThatAreNeverReadyAreNamedOnAllRanks) {
   expect_same(error);
 }
 
-TEST_F(GradientSyncFailure, ARanksOwnErrorIsThrownOnAll) {
-  GradientSync sync(model_.parameters(), options_);
+TEST_P(GradientSyncFailureIn, ARanksOwnErrorIsThrownOnAll) {
+  Sync sync(GetParam(), model_.parameters(), options_);
   const Error mine(ErrorCode::io, "the checkpoint's disk is full: " + std::string(2000, 'x'));
   if (job_rank() == last_) {
     sync.ready(2);
@@ -93,8 +86,8 @@ TEST_F(GradientSyncFailure, ARanksOwnErrorIsThrownOnAll) {
   expect_same(error);
 }
 
-TEST_F(GradientSyncFailure, AnErrorAfterTheLastReadyComesInThisStepOrTheNext) {
-  GradientSync sync(model_.parameters(), options_);
+TEST_P(GradientSyncFailureIn, AnErrorAfterTheLastReadyComesInThisStepOrTheNext) {
+  Sync sync(GetParam(), model_.parameters(), options_);
   ready_all(sync, 3);
   if (job_rank() == last_) sync.fail(Error(ErrorCode::io, "too late for this step"));
   const auto error = error_of([&] {
@@ -107,15 +100,15 @@ TEST_F(GradientSyncFailure, AnErrorAfterTheLastReadyComesInThisStepOrTheNext) {
   expect_same(error);
 }
 
-TEST_F(GradientSyncFailure, OfSeveralErrorsTheLowestRanksWins) {
-  GradientSync sync(model_.parameters(), options_);
+TEST_P(GradientSyncFailureIn, OfSeveralErrorsTheLowestRanksWins) {
+  Sync sync(GetParam(), model_.parameters(), options_);
   sync.fail(Error(ErrorCode::io, "rank " + std::to_string(job_rank())));
   EXPECT_STREQ(error_of([&] { sync.wait(); }).what(), "rank 0");
 }
 
-TEST_F(GradientSyncFailure, ARankThatLeavesInMidStepEndsItForAll) {
+TEST_P(GradientSyncFailureIn, ARankThatLeavesInMidStepEndsItForAll) {
   {
-    GradientSync sync(model_.parameters(), options_);
+    Sync sync(GetParam(), model_.parameters(), options_);
     if (job_rank() == last_) {
       sync.ready(2);
     } else {
@@ -127,13 +120,13 @@ TEST_F(GradientSyncFailure, ARankThatLeavesInMidStepEndsItForAll) {
     }
   }
   // What is left is fit for a new one.
-  GradientSync sync(model_.parameters(), options_);
+  Sync sync(GetParam(), model_.parameters(), options_);
   ready_all(sync, 3);
   sync.wait();
 }
 
-TEST_F(GradientSyncFailure, ARankThatLeavesBetweenStepsEndsTheNextForAll) {
-  GradientSync sync(model_.parameters(), options_);
+TEST_P(GradientSyncFailureIn, ARankThatLeavesBetweenStepsEndsTheNextForAll) {
+  Sync sync(GetParam(), model_.parameters(), options_);
   ready_all(sync, 3);
   if (job_rank() == last_) return;  // without wait(): the step itself ends well
   sync.wait();
@@ -141,12 +134,12 @@ TEST_F(GradientSyncFailure, ARankThatLeavesBetweenStepsEndsTheNextForAll) {
   EXPECT_EQ(error_of([&] { sync.wait(); }).code(), ErrorCode::stopped);
 }
 
-TEST_F(GradientSyncFailure, ASilentRankEndsTheOthersWait) {
+TEST_P(GradientSyncFailureIn, ASilentRankEndsTheOthersWait) {
   if (job_size() == 1) GTEST_SKIP() << "needs a peer that fails: run it on 2 ranks or more";
   options_.peer_timeout = 0.3;
   const auto start = std::chrono::steady_clock::now();
   {
-    GradientSync sync(model_.parameters(), options_);
+    Sync sync(GetParam(), model_.parameters(), options_);
     if (job_rank() == last_) {
       std::this_thread::sleep_for(std::chrono::seconds(2));
     } else {
@@ -157,12 +150,12 @@ TEST_F(GradientSyncFailure, ASilentRankEndsTheOthersWait) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
 }
 
-TEST_F(GradientSyncFailure, ABroadcastThatNotAllCallEnds) {
+TEST_P(GradientSyncFailureIn, ABroadcastThatNotAllCallEnds) {
   if (job_size() == 1) GTEST_SKIP() << "needs a peer that fails: run it on 2 ranks or more";
   options_.peer_timeout = 0.3;
   std::vector<int> values(10);
   {
-    GradientSync sync(model_.parameters(), options_);
+    Sync sync(GetParam(), model_.parameters(), options_);
     if (job_rank() != last_) {
       EXPECT_SAYS(error_of([&] { sync.broadcast(std::span(values)); }, ErrorCode::peer),
                   "broadcast()");
@@ -171,10 +164,10 @@ TEST_F(GradientSyncFailure, ABroadcastThatNotAllCallEnds) {
   MPI_Barrier(MPI_COMM_WORLD);
 }
 
-TEST_F(GradientSyncFailure, BroadcastsMustAgree) {
+TEST_P(GradientSyncFailureIn, BroadcastsMustAgree) {
   if (job_size() == 1)
     GTEST_SKIP() << "needs a peer that says something else: run it on 2 ranks or more";
-  GradientSync sync(model_.parameters(), options_);
+  Sync sync(GetParam(), model_.parameters(), options_);
   std::vector<int> values(10);
   const auto mine = std::span(values).first(job_rank() == last_ ? 9 : 10);
   EXPECT_SAYS(error_of([&] { sync.broadcast(mine); }, ErrorCode::invalid_argument),
@@ -185,8 +178,8 @@ TEST_F(GradientSyncFailure, BroadcastsMustAgree) {
   sync.broadcast(std::span(values), 0);
 }
 
-TEST_F(GradientSyncFailure, CallsInTheMiddleOfAStep) {
-  GradientSync sync(model_.parameters(), options_);
+TEST_P(GradientSyncFailureIn, CallsInTheMiddleOfAStep) {
+  Sync sync(GetParam(), model_.parameters(), options_);
   sync.ready(0);
   const auto says = [](const auto& work) {
     EXPECT_SAYS(error_of(work, ErrorCode::invalid_argument), "in the middle of step 0");
@@ -202,13 +195,13 @@ TEST_F(GradientSyncFailure, CallsInTheMiddleOfAStep) {
   sync.wait();
 }
 
-TEST_F(GradientSyncFailure, DifferentRegistrationsAreFoundAtTheStart) {
+TEST_P(GradientSyncFailureIn, DifferentRegistrationsAreFoundAtTheStart) {
   if (job_size() == 1)
     GTEST_SKIP() << "needs a peer that says something else: run it on 2 ranks or more";
   const bool odd = job_rank() == last_;
   const auto refused = [&](const std::vector<GradientParameter>& parameters,
                            const GradientSyncOptions& options, const std::string& part) {
-    const auto error = error_of([&] { GradientSync sync(parameters, options); });
+    const auto error = error_of([&] { Sync sync(GetParam(), parameters, options); });
     EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
     EXPECT_SAYS(error.what(), part);
     expect_same(error);
@@ -235,11 +228,11 @@ TEST_F(GradientSyncFailure, DifferentRegistrationsAreFoundAtTheStart) {
   refused(good, options, "their mean");
 }
 
-TEST_F(GradientSyncFailure, AbsurdRegistrations) {
+TEST_P(GradientSyncFailureIn, AbsurdRegistrations) {
   const auto refused = [&](const std::vector<GradientParameter>& parameters,
                            const std::string& part) {
     EXPECT_SAYS(
-        error_of([&] { GradientSync sync(parameters, options_); }, ErrorCode::invalid_argument),
+        error_of([&] { Sync sync(GetParam(), parameters, options_); }, ErrorCode::invalid_argument),
         part);
   };
   float value = 0;
@@ -248,6 +241,9 @@ TEST_F(GradientSyncFailure, AbsurdRegistrations) {
   refused({{"w", &value, 1, {}}, {"w", &value, 1, {}}}, "two parameters are called 'w'");
   refused({{"", &value, 1, {}}}, "without a name");
   refused({{"w", nullptr, 1, GradientType::f16}}, "'w' of f16 needs a place of its own");
+  options_.device = -2;
+  refused({{"w", &value, 1, {}}}, "device -2 is neither");
+  options_.device = GradientSyncOptions{}.device;
   options_.bucket_bytes = 0;
   refused({{"w", &value, 1, {}}}, "above 0");
 }

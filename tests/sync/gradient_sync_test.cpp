@@ -1,4 +1,4 @@
-// What GradientSync gives, over MPI.
+// What GradientSync gives, on the host and on devices.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,19 +9,22 @@
 #include <thread>
 
 #include "base/half.hpp"
-#include "support.hpp"
+#include "places.hpp"
 
 namespace faro::sync {
 namespace {
 
 const auto one = [](int) { return 1.0F; };
 
-TEST(GradientSync, SumsAreThoseOfOneProcessForRandomSizesAndOrders) {
+class GradientSyncIn : public InEach {};
+INSTANTIATE_TEST_SUITE_P(Places, GradientSyncIn, testing::ValuesIn(Where::all()), where_name);
+
+TEST_P(GradientSyncIn, SumsAreThoseOfOneProcessForRandomSizesAndOrders) {
   for (unsigned seed = 0; seed < 12; ++seed) {
     auto model = Model::random(seed);
     auto options = Model::small();
     options.reduction = Reduction::sum;
-    GradientSync sync(model.parameters(), options);
+    Sync sync(GetParam(), model.parameters(), options);
     for (std::uint64_t step = 0; step < 3; ++step) {
       model.fill(step);
       for (const auto p : shuffled(model.gradients.size(), seed)) sync.ready(p);
@@ -31,9 +34,9 @@ TEST(GradientSync, SumsAreThoseOfOneProcessForRandomSizesAndOrders) {
   }
 }
 
-TEST(GradientSync, TheMeanIsOverSamplesAndEmptyRanksCountForNothing) {
+TEST_P(GradientSyncIn, TheMeanIsOverSamplesAndEmptyRanksCountForNothing) {
   auto model = Model::random(5);
-  GradientSync sync(model.parameters(), Model::small());
+  Sync sync(GetParam(), model.parameters(), Model::small());
   const auto weigh = [](std::uint64_t step) {
     return
         [step](int rank) { return static_cast<float>((static_cast<unsigned>(rank) + step) % 3); };
@@ -60,16 +63,16 @@ TEST(GradientSync, TheMeanIsOverSamplesAndEmptyRanksCountForNothing) {
   EXPECT_EQ(model.gradients[0][0], 0.0F);
 }
 
-TEST(GradientSync, WithoutWeightsTheMeanIsOverRanks) {
+TEST_P(GradientSyncIn, WithoutWeightsTheMeanIsOverRanks) {
   auto model = Model::random(6);
-  GradientSync sync(model.parameters(), Model::small());
+  Sync sync(GetParam(), model.parameters(), Model::small());
   model.fill(0);
   for (const auto p : shuffled(model.gradients.size(), 2)) sync.ready(p);
   sync.wait();
   EXPECT_EQ(model.differs(0, one, static_cast<float>(job_size())), std::nullopt);
 }
 
-TEST(GradientSync, HalvesAreSummedInFloatsAndRoundedOnce) {
+TEST_P(GradientSyncIn, HalvesAreSummedInFloatsAndRoundedOnce) {
   constexpr std::size_t count = 1001;
   std::vector<std::uint16_t> f16(count);
   std::vector<std::uint16_t> bf16(count);
@@ -82,9 +85,10 @@ TEST(GradientSync, HalvesAreSummedInFloatsAndRoundedOnce) {
   }
   auto options = Model::small();
   options.reduction = Reduction::sum;
-  GradientSync sync({{"half", f16.data(), count, GradientType::f16},
-                     {"brain", bf16.data(), count, GradientType::bf16}},
-                    options);
+  Sync sync(GetParam(),
+            {{"half", f16.data(), count, GradientType::f16},
+             {"brain", bf16.data(), count, GradientType::bf16}},
+            options);
   sync.ready(1);
   sync.ready(0);
   sync.wait();
@@ -96,19 +100,20 @@ TEST(GradientSync, HalvesAreSummedInFloatsAndRoundedOnce) {
   }
 }
 
-TEST(GradientSync, GradientsMayLiveInTheBuckets) {
+TEST_P(GradientSyncIn, GradientsMayLiveInTheBuckets) {
   const auto model = Model::random(7);
   std::vector<GradientParameter> parameters;
   for (std::size_t p = 0; p < model.gradients.size(); ++p) {
     parameters.push_back({"p" + std::to_string(p), nullptr, model.gradients[p].size(), {}});
   }
-  GradientSync sync(parameters, Model::small());
+  Sync sync(GetParam(), parameters, Model::small());
   for (std::uint64_t step = 0; step < 2; ++step) {
     sync.set_weight(2);
     for (std::size_t p = 0; p < parameters.size(); ++p) {
-      const auto view = sync.gradient(p);
-      ASSERT_EQ(view.size(), parameters[p].elements);
-      for (std::size_t i = 0; i < view.size(); ++i) view[i] = whole(job_rank(), step, p, i);
+      std::vector<float> values(parameters[p].elements);
+      ASSERT_EQ(sync.gradient(p).size(), values.size());
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = whole(job_rank(), step, p, i);
+      sync.set_gradient(p, values);
     }
     for (const auto p : shuffled(parameters.size(), 3)) sync.ready(p);
     sync.wait();
@@ -120,7 +125,7 @@ TEST(GradientSync, GradientsMayLiveInTheBuckets) {
   }
 }
 
-TEST(GradientSync, NothingIsSummedWhileGradientsAreAccumulated) {
+TEST_P(GradientSyncIn, NothingIsSummedWhileGradientsAreAccumulated) {
   auto model = Model::random(8);
   auto options = Model::small();
   options.reduction = Reduction::sum;
@@ -128,7 +133,7 @@ TEST(GradientSync, NothingIsSummedWhileGradientsAreAccumulated) {
   options.trace = [&](const SyncEvent& event) {
     if (event.what == SyncEvent::What::bucket_start) ++started;
   };
-  GradientSync sync(model.parameters(), options);
+  Sync sync(GetParam(), model.parameters(), options);
   model.fill(0);
   const auto before = model.gradients;
   {
@@ -151,9 +156,9 @@ TEST(GradientSync, NothingIsSummedWhileGradientsAreAccumulated) {
             std::nullopt);
 }
 
-TEST(GradientSync, InitialParametersAreRootsBitByBit) {
+TEST_P(GradientSyncIn, InitialParametersAreRootsBitByBit) {
   Model model({10});
-  GradientSync sync(model.parameters(), Model::small());
+  Sync sync(GetParam(), model.parameters(), Model::small());
   const int root = job_size() - 1;
   std::vector<float> values(1000, -0.0F);
   if (job_rank() == root) {
@@ -170,7 +175,7 @@ TEST(GradientSync, InitialParametersAreRootsBitByBit) {
 
 // The last ready() is called only when the first bucket's sum has been seen under way, and, where
 // a thread keeps it going, to end: a sum that waited for wait() would never come.
-TEST(GradientSync, SumsRunWhileTheBackwardPassDoes) {
+TEST_P(GradientSyncIn, SumsRunWhileTheBackwardPassDoes) {
   Model model({3000, 3000, 3000, 200});
   auto options = Model::small();
   std::mutex mutex;
@@ -184,7 +189,7 @@ TEST(GradientSync, SumsRunWhileTheBackwardPassDoes) {
     const std::scoped_lock lock(mutex);
     events.push_back(event);
   };
-  GradientSync sync(model.parameters(), options);
+  Sync sync(GetParam(), model.parameters(), options);
   ASSERT_EQ(sync.buckets(), 4U);
   const bool threaded = sync.describe().find("a thread of their own") != std::string::npos;
   int level = 0;
@@ -215,12 +220,12 @@ TEST(GradientSync, SumsRunWhileTheBackwardPassDoes) {
   EXPECT_EQ(events.back().what, SyncEvent::What::wait_end);
 }
 
-TEST(GradientSync, TheSameGradientsGiveTheSameBits) {
+TEST_P(GradientSyncIn, TheSameGradientsGiveTheSameBits) {
   Model model({50'000, 70'000, 33, 1001});
   const auto run = [&](unsigned seed) {
     auto options = Model::small();
     options.bucket_bytes = 300'000;  // beyond what Open MPI sums by its simplest way
-    GradientSync sync(model.parameters(), options);
+    Sync sync(GetParam(), model.parameters(), options);
     for (std::size_t p = 0; p < model.gradients.size(); ++p) {
       for (std::size_t i = 0; i < model.gradients[p].size(); ++i) {
         model.gradients[p][i] = std::sin(whole(job_rank(), 0, p, i) * 1.7F);

@@ -1,13 +1,16 @@
 // A model of random sizes whose gradients are known on all ranks, and the serial sum.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <mpi.h>
 
 #include <numeric>
 #include <optional>
 #include <random>
+#include <string>
 #include <vector>
 
+#include "faro/error.hpp"
 #include "faro/gradient_sync.hpp"
 
 namespace faro::sync {
@@ -22,6 +25,16 @@ inline int job_size() {
   int size = 1;
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   return size;
+}
+
+/// That every rank has the same code, rank and text.
+inline void expect_same(const Error& error) {
+  std::string text = std::to_string(static_cast<int>(error.code())) + "/" +
+                     std::to_string(error.rank()) + "/" + error.what();
+  text.resize(1200);
+  auto roots = text;
+  MPI_Bcast(roots.data(), static_cast<int>(roots.size()), MPI_CHAR, 0, MPI_COMM_WORLD);
+  EXPECT_EQ(text, roots);
 }
 
 /// Whole numbers from -64 to 63: their sums are exact in floats.
