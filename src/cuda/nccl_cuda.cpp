@@ -15,9 +15,10 @@ namespace {
 /// Error(device) of a call; CUDA's last error, which NCCL may have left, is cleared.
 [[nodiscard]] Error error_of(ncclResult_t status, std::string_view call, ncclComm_t comm) {
   cudaGetLastError();
-  const std::string_view last = ncclGetLastError(comm);
-  return {ErrorCode::device, fmt::format("{}: {}{}{}", call, ncclGetErrorString(status),
-                                         last.empty() ? "" : ": ", last)};
+  const char* last = ncclGetLastError(comm);  // "" where there was none
+  return {ErrorCode::device,
+          fmt::format("{}: {}{}{}", call, ncclGetErrorString(status),
+                      last == nullptr || *last == 0 ? "" : ": ", last == nullptr ? "" : last)};
 }
 
 struct Abort {

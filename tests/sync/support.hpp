@@ -34,7 +34,7 @@ inline void expect_same(const Error& error) {
   text.resize(1200);
   auto roots = text;
   MPI_Bcast(roots.data(), static_cast<int>(roots.size()), MPI_CHAR, 0, MPI_COMM_WORLD);
-  EXPECT_EQ(text, roots);
+  EXPECT_STREQ(text.c_str(), roots.c_str());
 }
 
 /// Whole numbers from -64 to 63: their sums are exact in floats.
