@@ -163,7 +163,7 @@ using UserDraw = std::function<double()>;  ///< the next in [0, 1), in steps of 
 
 /// Works on one sample in place, after the built-in steps and before the type's rounding.
 /// \param values in stored order (height, width, channels), as f32
-/// \param shape of the sample, in stored order
+/// \param shape of the sample, in stored order; where it is ragged its rows first, which may be 0
 /// Called by several threads at once. What it throws makes the sample a bad one.
 using UserTransform = std::function<void(
     std::span<float> values, std::span<const std::uint64_t> shape, const UserDraw& draw)>;
