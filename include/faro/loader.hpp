@@ -157,10 +157,6 @@ class Loader {
   [[nodiscard]] Locality locality() const;
 
  private:
-  friend class TensorLoader;
-  /// Throws the same error on all ranks, by the same call, if any has one. Collective.
-  void agree(const std::optional<Error>& mine);
-
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

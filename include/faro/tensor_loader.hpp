@@ -17,8 +17,10 @@ struct TensorPlan {
   std::string device;               ///< where tensors lie, and why there: "host (...)"
   std::uint64_t threads = 0;        ///< that transform beside the consumer
   std::uint64_t batches = 0;        ///< in the ring
-  std::uint64_t ring_bytes = 0;     ///< of all of them
+  std::uint64_t ring_bytes = 0;     ///< of all of them, in the device's memory or the host's
+  std::uint64_t pinned_bytes = 0;   ///< page-locked, from which a device makes them
   std::uint64_t scratch_bytes = 0;  ///< at most, for decoded images
+  std::uint64_t host_bytes = 0;     ///< of all this, what counts against Config::memory
 };
 
 /// One rank's figures since its start.
@@ -44,8 +46,8 @@ struct TensorStats {
 class TensorLoader {
  public:
   /// Collective. Config::memory, where it is given, holds the tensors too.
-  /// Errors: of Loader, of TensorConfig::validate; invalid_argument for a device that this build
-  /// cannot place tensors on; memory where the tensors do not fit.
+  /// Errors: of Loader, of TensorConfig::validate; device for `cuda` where a rank has no GPU;
+  /// memory where the tensors do not fit into the budget or the device's memory.
   TensorLoader(const Config& config, const TensorConfig& tensors, MPI_Comm comm = MPI_COMM_WORLD,
                Loader::Log log = {});
   ~TensorLoader();
@@ -54,6 +56,8 @@ class TensorLoader {
 
   [[nodiscard]] const Plan& plan() const noexcept;
   [[nodiscard]] const TensorPlan& tensor_plan() const noexcept;
+  /// Where this rank's tensors lie: CUDA's ordinal, or -1, host memory.
+  [[nodiscard]] int device() const noexcept;
   /// As Loader::begin_epoch().
   bool begin_epoch();
   /// The next local batch, or nothing at the end of the epoch.

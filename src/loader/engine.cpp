@@ -337,6 +337,13 @@ void Engine::count_left_out(std::uint64_t epoch) {
   }
 }
 
+std::vector<std::span<std::byte>> Engine::memory() const {
+  const auto segments = arena_.segments();
+  std::vector<std::span<std::byte>> memory(segments.begin(), segments.end());
+  if (arrivals_) memory.push_back(arrivals_->memory());
+  return memory;
+}
+
 std::uint64_t Engine::shared_resident() const {
   if (node_.size() == 1) return 0;
   auto memory = std::vector(arena_.segments().begin(), arena_.segments().end());

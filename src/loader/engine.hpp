@@ -58,6 +58,8 @@ class Engine {
   [[nodiscard]] std::uint64_t received_bytes() const { return exchange_->received_bytes(); }
   [[nodiscard]] exchange::Sent sent() const { return exchange_->sent(); }
   [[nodiscard]] Locality locality() const { return placing_.locality(); }
+  /// The memory in which batches' bytes lie: all of the node's arena, what comes from other nodes.
+  [[nodiscard]] std::vector<std::span<std::byte>> memory() const;
   /// Bytes that this process has mapped of memory that the node's ranks share.
   [[nodiscard]] std::uint64_t shared_resident() const;
   /// Bytes of it that count as this rank's: its own segment of the arena, its share of the rest.

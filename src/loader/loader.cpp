@@ -45,10 +45,6 @@ std::string Loader::shard(std::uint64_t sample) const {
   return impl_->shard(sample);
 }
 
-void Loader::agree(const std::optional<Error>& mine) {
-  impl_->agree(mine);
-}
-
 EpochStats Loader::epoch_stats() const {
   return impl_->epoch_stats();
 }

@@ -28,6 +28,8 @@ class Session {
   std::optional<Batch> next();
   [[nodiscard]] std::optional<Error> failure() const { return engine_->failure(); }
   void agree(const std::optional<Error>& mine) { engine_->agree(mine); }
+  /// The memory in which batches' bytes lie.
+  [[nodiscard]] std::vector<std::span<std::byte>> memory() const { return engine_->memory(); }
   [[nodiscard]] std::string shard(std::uint64_t sample) const;
   [[nodiscard]] EpochStats epoch_stats() const;
   [[nodiscard]] LoaderStats stats() const;

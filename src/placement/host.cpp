@@ -26,6 +26,7 @@ class Host final : public Maker {
   ~Host() override { discard(); }
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
+  std::string path() const override { return "made on the host"; }
 
  private:
   std::unique_ptr<Place> take() override {

@@ -189,15 +189,14 @@ bool Program::is_copy(const Decoded& sample) const noexcept {
          is_exact(image->view, grid_);
 }
 
-std::optional<std::uint64_t> Program::decoded_bytes() const noexcept {
+std::uint64_t Program::most_decoded_bytes() const noexcept {
   if (spec_.decode == Decode::label) return sizeof(std::int64_t);
-  if (spec_.shape.empty()) return std::nullopt;
   if (spec_.decode == Decode::raw)
     return stored_elements_ * size_of(spec_.stored.value_or(Type::u8));
   // Of an .npy file whose type is not declared, the largest.
   if (spec_.decode == Decode::npy)
     return stored_elements_ * size_of(spec_.stored.value_or(Type::f64));
-  return stored_elements_ * spec_.channels;
+  return (spec_.shape.empty() ? max_pixels_ : stored_elements_) * spec_.channels;
 }
 
 }  // namespace faro::transform

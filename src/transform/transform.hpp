@@ -76,8 +76,8 @@ class Program {
   }
   /// Whether the sample's elements are the tensor's, byte for byte.
   [[nodiscard]] bool is_copy(const Decoded& sample) const noexcept;
-  /// Bytes of a sample that is decoded, where they are known before.
-  [[nodiscard]] std::optional<std::uint64_t> decoded_bytes() const noexcept;
+  /// What decode() gives, in bytes, at most.
+  [[nodiscard]] std::uint64_t most_decoded_bytes() const noexcept;
   [[nodiscard]] const Grid& grid() const noexcept { return grid_; }
   [[nodiscard]] const Affine& affine() const noexcept { return affine_; }
   [[nodiscard]] const Table& table() const noexcept { return table_; }

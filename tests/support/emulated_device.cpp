@@ -155,8 +155,9 @@ struct EmulatedDevice::Engine : std::enable_shared_from_this<Engine> {
   std::mt19937_64 random;
   const std::uint64_t haste;  // steps at a call, at most
   std::map<const std::byte*, Region> regions;
-  // By their native handles; nullptr is the default stream's.
-  std::map<void*, std::shared_ptr<Queue>> streams{{nullptr, std::make_shared<Queue>()}};
+  // With their native handles, in the order of their creation; nullptr is the default stream's.
+  std::vector<std::pair<void*, std::shared_ptr<Queue>>> streams{
+      {nullptr, std::make_shared<Queue>()}};
   std::optional<Error> failed;
   std::optional<std::uint64_t> failing_allocation;
   std::optional<std::uint64_t> failing_work;
@@ -352,7 +353,7 @@ std::unique_ptr<cuda::Stream> EmulatedDevice::make_stream() {
   const std::scoped_lock lock(engine_->mutex);
   engine_->need_well();
   auto queue = std::make_shared<Queue>();
-  engine_->streams[queue.get()] = queue;
+  engine_->streams.emplace_back(queue.get(), queue);
   void* native = queue.get();
   return std::make_unique<Engine::Stream>(engine_, std::move(queue), native);
 }
@@ -365,7 +366,8 @@ std::unique_ptr<cuda::Event> EmulatedDevice::make_event() {
 
 std::unique_ptr<cuda::Stream> EmulatedDevice::borrow_stream(void* native) {
   const std::scoped_lock lock(engine_->mutex);
-  const auto found = engine_->streams.find(native);
+  const auto found =
+      std::ranges::find(engine_->streams, native, &std::pair<void*, std::shared_ptr<Queue>>::first);
   check(found != engine_->streams.end(), ErrorCode::device, "emulated device: no such stream");
   return std::make_unique<Engine::Stream>(engine_, found->second, native);
 }

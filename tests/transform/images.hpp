@@ -61,6 +61,7 @@ class Images {
     label.decode = Decode::label;
     label.classes = 10;
     tensors.tensors = {image, label};
+    tensors.device = "host";
     tensors.max_pixels = 1U << 16;
   }
   ~Images() {

@@ -2,6 +2,7 @@
 #include <dlpack/dlpack.h>
 #include <gtest/gtest.h>
 
+#include "cuda/backend.hpp"
 #include "images.hpp"
 
 namespace faro::test {
@@ -238,12 +239,20 @@ TEST(TensorLoader, TensorsArePartOfTheBudget) {
               "overflows 64 bits");
 }
 
-TEST(TensorLoader, CudaIsAClearError) {
+TEST(TensorLoader, WithoutAGpuCudaIsAClearErrorAndAutoTheHost) {
+  const auto backend = cuda::probe();
+  if (backend.usable) GTEST_SKIP() << "there is a GPU: " << backend.why;
   Images data;
   data.tensors.device = "cuda";
-  EXPECT_SAYS(error_of([&] { TensorLoader loader(data.config, data.tensors); },
-                       ErrorCode::invalid_argument),
-              "device = cuda: tensors are placed in host memory alone so far");
+  const auto text =
+      error_of([&] { TensorLoader loader(data.config, data.tensors); }, ErrorCode::device);
+  EXPECT_SAYS(text, "device = cuda: rank 0 has no GPU to place tensors on");
+  EXPECT_SAYS(text, backend.why);
+  data.tensors.device = "auto";
+  const TensorLoader loader(data.config, data.tensors);
+  EXPECT_EQ(loader.device(), -1);
+  EXPECT_SAYS(loader.tensor_plan().device, "host (" + backend.why);
+  EXPECT_EQ(loader.tensor_plan().pinned_bytes, 0U);
 }
 
 }  // namespace
