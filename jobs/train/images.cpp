@@ -4,11 +4,27 @@
 
 namespace train {
 
-std::uint64_t Images::counted() const {
-  return static_cast<std::uint64_t>(std::count(weights.begin(), weights.end(), 1.0F));
+const float* Images::pixels() const {
+  return batch_ ? static_cast<const float*>((*batch_)["image"].data) : pixels_;
 }
 
-faro::TensorConfig tensors() {
+const std::int64_t* Images::labels() const {
+  return batch_ ? static_cast<const std::int64_t*>((*batch_)["label"].data) : labels_;
+}
+
+std::uint64_t Images::counted() const {
+  return static_cast<std::uint64_t>(std::count(weights().begin(), weights().end(), 1.0F));
+}
+
+void Images::wait_on(void* stream) const {
+  if (batch_) batch_->wait_on(stream);
+}
+
+void Images::release_after(void* stream) {
+  if (batch_) batch_->release_after(stream);
+}
+
+faro::TensorConfig tensors(const std::string& device) {
   faro::TensorSpec image;
   image.name = "image";
   image.field = "png";
@@ -22,20 +38,9 @@ faro::TensorConfig tensors() {
   label.decode = faro::Decode::label;
   label.classes = classes;
   faro::TensorConfig config;
+  config.device = device;
   config.tensors = {image, label};
   return config;
-}
-
-Images images_of(const faro::TensorBatch& batch) {
-  Images images;
-  const auto samples = static_cast<Eigen::Index>(batch.size());
-  images.pixels =
-      Eigen::Map<const Eigen::MatrixXf>(batch["image"].values<float>().data(), pixels, samples);
-  for (const auto label : batch["label"].values<std::int64_t>()) {
-    images.labels.push_back(static_cast<int>(label));
-  }
-  images.weights.assign(batch.weights().begin(), batch.weights().end());
-  return images;
 }
 
 }  // namespace train

@@ -43,6 +43,10 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--seed", options.source.seed, "of the order and of the first weights")
       ->capture_default_str();
   app.add_option("--max-steps", options.max_steps, "ends early; 0: not")->capture_default_str();
+  app.add_option("--device", options.source.device,
+                 "auto: a GPU for each rank, where every rank can have one, else the host")
+      ->check(CLI::IsMember({"auto", "host", "cuda"}))
+      ->capture_default_str();
   app.add_option("--shuffle", options.shuffle,
                  "faro, or memory: every rank reads everything and shuffles indices")
       ->check(CLI::IsMember({"faro", "memory"}))
@@ -75,18 +79,89 @@ class Log {
   std::ofstream file_;
 };
 
-/// The fraction of the test samples that the net gets right: each counts once, so it is the same
-/// number whatever the number of ranks.
-double accuracy(Net& net, Source& test) {
-  std::array<unsigned long long, 2> counts{};  // right, all
-  test.begin_epoch();
-  while (const auto images = test.next()) {
-    counts[0] += net.forward(*images).correct;
-    counts[1] += images->counted();
+/// The net where the images are; where a rank cannot make it, an error on all.
+std::unique_ptr<Net> make_net(std::uint64_t seed, int device, int rank, int ranks) {
+  std::unique_ptr<Net> net;
+  std::string why;
+  try {
+    net = device < 0 ? make_host_net(seed) : make_cuda_net(seed, device);
+  } catch (const std::exception& error) {
+    why = error.what();
+    std::fprintf(stderr, "faro_train: rank %d: %s\n", rank, why.c_str());
   }
-  MPI_Allreduce(MPI_IN_PLACE, counts.data(), 2, MPI_UNSIGNED_LONG_LONG, MPI_SUM, MPI_COMM_WORLD);
-  return static_cast<double>(counts[0]) / static_cast<double>(counts[1]);
+  int first = net ? ranks : rank;
+  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+  if (first < ranks) {
+    throw faro::Error(faro::ErrorCode::device, "the net could not be made on all ranks", first);
+  }
+  return net;
 }
+
+/// The net's gradients and, as one more parameter, its loss: their means come together.
+faro::GradientSync sync_of(Net& net, faro::GradientSyncOptions how) {
+  std::vector<faro::GradientParameter> what;
+  for (const auto& parameter : parameters()) {
+    what.push_back({parameter.name, nullptr, parameter.elements, faro::GradientType::f32});
+  }
+  what.push_back({"loss", nullptr, 1, faro::GradientType::f32});
+  how.first_bucket_bytes = 256U << 10;  // the net is small: the last layers, then the first one
+  how.device = net.device();            // gradients lie where the net computes them,
+  how.stream = net.stream();            // and are there when this stream has come so far
+  faro::GradientSync sync(what, how);
+  std::vector<float*> memory;
+  for (std::size_t p = 0; p < what.size(); ++p) memory.push_back(sync.gradient(p).data());
+  net.set_gradients({memory.begin(), memory.end() - 1}, memory.back());
+  sync.broadcast(net.values());
+  return sync;
+}
+
+/// A step of a GradientSync around `work`. What fails on this rank alone, as CUDA does, all ranks
+/// get from wait().
+template <class Work>
+void step_of(faro::GradientSync& sync, Work&& work) {
+  try {
+    work();
+  } catch (const faro::Error& error) {
+    sync.fail(error);
+  }
+  sync.wait();
+}
+
+/// The fraction of the test samples that the net gets right: each counts once, so it is the same
+/// number whatever the number of ranks. Counts are summed as gradients are (exactly, up to 2^24):
+/// where a rank is lost the others get an error, and do not wait for ever.
+class Accuracy {
+ public:
+  double of(Net& net, Source& test) {
+    const auto counts = sync_.gradient(0);
+    step_of(sync_, [&] {
+      std::uint64_t all = 0;
+      std::optional<faro::Error> error;
+      test.begin_epoch();
+      while (auto images = test.next()) {  // collective: also of a rank that cannot go on
+        try {
+          all += images->counted();
+          if (!error) net.count_right(*images);
+        } catch (const faro::Error& of_this_rank) {
+          error = of_this_rank;
+        }
+      }
+      if (error) throw faro::Error(*error);
+      counts[0] = static_cast<float>(net.take_right());
+      counts[1] = static_cast<float>(all);
+      sync_.ready(0);
+    });
+    return static_cast<double>(counts[0]) / static_cast<double>(counts[1]);
+  }
+
+ private:
+  static faro::GradientSyncOptions sums() {
+    faro::GradientSyncOptions options;
+    options.reduction = faro::Reduction::sum;
+    return options;
+  }
+  faro::GradientSync sync_{{{"right, all", nullptr, 2}}, sums()};
+};
 
 void run(const Options& options, int rank, int ranks) {
   Log log(options.log, rank);
@@ -94,26 +169,21 @@ void run(const Options& options, int rank, int ranks) {
       options.shuffle == "faro" ? from_faro(options.source) : from_memory(options.source);
   auto of_test = options.source;
   of_test.data = options.test;
+  if (data->device() < 0) of_test.device = "host";
   const auto test = options.test.empty() ? nullptr : from_faro(of_test);
 
-  Net net(options.source.seed);
+  const auto net = make_net(options.source.seed, data->device(), rank, ranks);
   Trace trace;
   faro::GradientSyncOptions how;
-  how.first_bucket_bytes = 256U << 10;  // the net is small: the last layers, then the first one
   if (!options.trace.empty()) how.trace = [&](const auto& event) { trace.add(event); };
-  std::vector<faro::GradientParameter> what;
-  for (const auto& parameter : net.parameters()) {
-    what.push_back({parameter.name, nullptr, parameter.values.size(), faro::GradientType::f32});
-  }
-  const std::size_t loss_parameter = what.size();
-  what.push_back({"loss", nullptr, 1, faro::GradientType::f32});  // its mean comes with the others
-  faro::GradientSync sync(what, how);
-  for (std::size_t p = 0; p < net.parameters().size(); ++p) net.set_gradient(p, sync.gradient(p));
-  sync.broadcast(net.values());
-  log.say("%d ranks, %llu samples in %llu steps of %llu an epoch; gradients: %s\n", ranks,
+  auto sync = sync_of(*net, how);
+  const std::size_t loss_parameter = parameters().size();
+  Accuracy accuracy;
+  log.say("%d ranks, %llu samples in %llu steps of %llu an epoch\n", ranks,
           static_cast<unsigned long long>(data->samples()),
           static_cast<unsigned long long>(data->steps()),
-          static_cast<unsigned long long>(options.source.global_batch), sync.describe().c_str());
+          static_cast<unsigned long long>(options.source.global_batch));
+  log.say("tensors: %s; gradients: %s\n", data->place().c_str(), sync.describe().c_str());
 
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] {
@@ -124,34 +194,40 @@ void run(const Options& options, int rank, int ranks) {
   std::uint64_t step = 0;
   double right = 0;
   for (std::uint64_t epoch = 0; step < last && data->begin_epoch(); ++epoch) {
-    double loss = 0;  // summed over the epoch's steps
-    std::uint64_t steps = 0;
-    while (const auto images = step < last ? data->next() : std::nullopt) {
+    const std::uint64_t before = step;
+    std::uint64_t told = step;  // steps whose loss is known
+    double sum = 0;             // of their losses, over the epoch
+    const auto mean_loss = [&] {
+      for (const float loss : net->take_losses()) {
+        log.write({{"step", told++}, {"epoch", epoch}, {"loss", loss}});
+        sum += loss;
+      }
+      return sum / static_cast<double>(told - before);
+    };
+    while (auto images = step < last ? data->next() : std::nullopt) {
       sync.set_weight(images->counted());
-      const auto score = net.forward(*images);
-      sync.gradient(loss_parameter)[0] = static_cast<float>(
-          score.loss / static_cast<double>(std::max<std::uint64_t>(images->counted(), 1)));
-      sync.ready(loss_parameter);
-      net.backward(*images, [&](std::size_t parameter) { sync.ready(parameter); });
-      sync.wait();
+      step_of(sync, [&] {
+        net->forward(*images);
+        sync.ready(loss_parameter);
+        net->backward(*images, [&](std::size_t parameter) { sync.ready(parameter); });
+      });
       const double part = static_cast<double>(step) / static_cast<double>(all_steps);
-      net.update(options.rate * static_cast<float>(0.5 * (1 + std::cos(std::numbers::pi * part))),
-                 options.momentum);
-      const float mean = sync.gradient(loss_parameter)[0];
-      log.write({{"step", step}, {"epoch", epoch}, {"loss", mean}});
-      loss += mean;
-      ++step;
-      if (++steps % 100 == 0) {
+      net->update(options.rate * static_cast<float>(0.5 * (1 + std::cos(std::numbers::pi * part))),
+                  options.momentum);
+      net->keep_loss();
+      // Now and then: a GPU has to be waited for.
+      if ((++step - before) % 100 == 0) {
         log.say("  epoch %llu, step %llu of %llu: loss %.4f\n",
-                static_cast<unsigned long long>(epoch + 1), static_cast<unsigned long long>(steps),
-                static_cast<unsigned long long>(data->steps()), loss / static_cast<double>(steps));
+                static_cast<unsigned long long>(epoch + 1),
+                static_cast<unsigned long long>(step - before),
+                static_cast<unsigned long long>(data->steps()), mean_loss());
       }
     }
-    loss /= static_cast<double>(steps);
+    const double loss = mean_loss();
     log.say("epoch %llu: loss %.4f", static_cast<unsigned long long>(epoch + 1), loss);
     nlohmann::json line{{"epoch", epoch}, {"mean_loss", loss}, {"seconds", seconds()}};
     if (test) {
-      line["accuracy"] = right = accuracy(net, *test);
+      line["accuracy"] = right = accuracy.of(*net, *test);
       log.say(", test accuracy %.2f %% of %llu images", 100 * right,
               static_cast<unsigned long long>(test->samples()));
     }

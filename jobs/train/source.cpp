@@ -19,14 +19,17 @@ faro::Config config_of(const SourceOptions& options) {
 
 class FaroSource final : public Source {
  public:
-  explicit FaroSource(const SourceOptions& options) : loader_(config_of(options), tensors()) {}
+  explicit FaroSource(const SourceOptions& options)
+      : loader_(config_of(options), tensors(options.device)) {}
   bool begin_epoch() override { return loader_.begin_epoch(); }
   std::optional<Images> next() override {
-    const auto batch = loader_.next();
-    return batch ? std::optional(images_of(*batch)) : std::nullopt;
+    auto batch = loader_.next();
+    return batch ? std::optional<Images>(std::move(*batch)) : std::nullopt;
   }
   std::uint64_t steps() const override { return loader_.plan().steps; }
   std::uint64_t samples() const override { return loader_.plan().samples_per_epoch; }
+  int device() const override { return loader_.device(); }
+  std::string place() const override { return loader_.tensor_plan().device; }
 
  private:
   faro::TensorLoader loader_;
@@ -35,21 +38,25 @@ class FaroSource final : public Source {
 class MemorySource final : public Source {
  public:
   explicit MemorySource(const SourceOptions& options) : options_(options) {
+    if (options.device == "cuda") {
+      throw faro::Error(faro::ErrorCode::invalid_argument,
+                        "--shuffle memory trains on the host: give --device auto or host");
+    }
     auto once = options;
     once.epochs = 1;
-    faro::TensorLoader loader(config_of(once), tensors(), MPI_COMM_SELF);
-    all_.pixels.resize(pixels, static_cast<Eigen::Index>(loader.plan().samples));
-    all_.labels.resize(loader.plan().samples);
+    faro::TensorLoader loader(config_of(once), tensors("host"), MPI_COMM_SELF);
+    pixels_.resize(loader.plan().samples * pixels);
+    labels_.resize(loader.plan().samples);
     loader.begin_epoch();
-    while (const auto batch = loader.next()) {
-      const auto images = images_of(*batch);
-      for (int i = 0; i < images.size(); ++i) {
-        const auto number = batch->numbers()[static_cast<std::size_t>(i)];
-        all_.pixels.col(static_cast<Eigen::Index>(number)) = images.pixels.col(i);
-        all_.labels[number] = images.labels[static_cast<std::size_t>(i)];
+    while (auto batch = loader.next()) {
+      const auto numbers = batch->numbers();
+      const Images images(std::move(*batch));
+      for (std::size_t i = 0; i < numbers.size(); ++i) {
+        std::copy_n(images.pixels() + i * pixels, pixels, &pixels_[numbers[i] * pixels]);
+        labels_[numbers[i]] = images.labels()[i];
       }
     }
-    order_.resize(all_.labels.size());
+    order_.resize(labels_.size());
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks_);
   }
@@ -69,24 +76,31 @@ class MemorySource final : public Source {
     const auto base = step_++ * options_.global_batch;
     const auto first = base + options_.global_batch * rank / ranks;
     const auto last = base + options_.global_batch * (rank + 1) / ranks;
-    Images images;
-    images.pixels.resize(pixels, static_cast<Eigen::Index>(last - first));
+    batch_pixels_.clear();
+    batch_labels_.clear();
+    std::vector<float> weights;
     for (auto at = first; at < last; ++at) {
       const auto number = order_[at % order_.size()];
-      images.pixels.col(images.size()) = all_.pixels.col(static_cast<Eigen::Index>(number));
-      images.labels.push_back(all_.labels[number]);
-      images.weights.push_back(at < order_.size() ? 1.0F : 0.0F);
+      const auto image = std::span(pixels_).subspan(number * pixels, pixels);
+      batch_pixels_.insert(batch_pixels_.end(), image.begin(), image.end());
+      batch_labels_.push_back(labels_[number]);
+      weights.push_back(at < order_.size() ? 1.0F : 0.0F);
     }
-    return images;
+    return Images(batch_pixels_.data(), batch_labels_.data(), std::move(weights));
   }
   std::uint64_t steps() const override {
     return (order_.size() + options_.global_batch - 1) / options_.global_batch;
   }
   std::uint64_t samples() const override { return order_.size(); }
+  int device() const override { return -1; }
+  std::string place() const override { return "host (--shuffle memory)"; }
 
  private:
   SourceOptions options_;
-  Images all_;
+  std::vector<float> pixels_;
+  std::vector<std::int64_t> labels_;
+  std::vector<float> batch_pixels_;
+  std::vector<std::int64_t> batch_labels_;
   std::vector<std::size_t> order_;
   std::uint64_t epoch_ = 0;
   std::uint64_t step_ = 0;

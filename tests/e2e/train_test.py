@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import struct
 import unittest
 
@@ -42,11 +43,14 @@ class Train(Test):
         self.faro("pack", "idx", "train", "--split", "train", "--samples-per-shard", 100)
         self.faro("pack", "idx", "test", "--split", "t10k", "--samples-per-shard", 100)
 
+    def launch(self, *arguments, ranks):
+        job = Job(["setpriv", "--pdeathsig", "TERM", "--", "mpirun", "-n", str(ranks), FARO_TRAIN,
+                   *map(str, arguments)], self.dir)
+        return job.wait(120)
+
     def train(self, *arguments, ranks=4):
         """The steps' losses and the epochs' accuracies."""
-        job = Job(["setpriv", "--pdeathsig", "TERM", "--", "mpirun", "-n", str(ranks), FARO_TRAIN,
-                   *map(str, arguments), "--log", "log"], self.dir)
-        result = job.wait(120)
+        result = self.launch(*arguments, "--log", "log", ranks=ranks)
         self.assertEqual(result.code, 0, str(result))
         with open(self.path("log"), encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
@@ -83,13 +87,29 @@ class Train(Test):
             self.assertEqual(begun.count("bucket 0"), 5)
             self.assertEqual(begun.count("wait"), 5)
 
+    def test_devices(self):
+        options = ("train", "--test", "test", "--max-steps", 20, "--device")
+        host, right, _ = self.train(*options, "host", ranks=2)
+        losses, accuracies, result = self.train(*options, "auto", ranks=2)
+        where = re.search("tensors: (host|cuda)", result.out)
+        self.assertTrue(where, str(result))
+        if where[1] == "host":  # which has said why
+            self.assertRegex(result.out, r"tensors: host \(.+\); gradients: ")
+            self.assertEqual((losses, accuracies), (host, right))
+            refused = self.launch(*options, "cuda", ranks=2)
+            self.assertNotEqual(refused.code, 0, str(refused))
+            self.assertEqual(refused.err.count("faro_train: error (device, rank 0)"), 1, str(refused))
+            self.assertIn("device = cuda: rank 0 has no GPU", refused.err)
+            return
+        for step, (one, other) in enumerate(zip(host, losses, strict=True)):
+            self.assertLess(abs(one - other), 1e-3 * one, f"step {step}: {result}")
+        self.assertLessEqual(abs(right[0] - accuracies[0]) * TESTS, 2.01, str(result))
+
     def test_what_cannot_be_trained_on(self):
         os.mkdir(self.path("words"))
         with open(self.path("words", "a.tar"), "wb") as file:
             file.write(bytes(10240))
-        job = Job(["setpriv", "--pdeathsig", "TERM", "--", "mpirun", "-n", "2", FARO_TRAIN, "words"],
-                  self.dir)
-        result = job.wait(60)
+        result = self.launch("words", ranks=2)
         self.assertNotEqual(result.code, 0, str(result))
         self.assertIn("faro_train: error", result.err)
 
