@@ -1,6 +1,6 @@
 #include "transform/fused.hpp"
 
-#include <optional>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -90,8 +90,9 @@ void write_scaled(const Pixels& pixels, const View& view, const Grid& grid, cons
   memory.rows.resize(2 * row_elements);
   auto* upper = memory.rows.data();
   auto* lower = upper + row_elements;
-  std::optional<std::uint32_t> upper_row;
-  std::optional<std::uint32_t> lower_row;
+  constexpr std::uint32_t none = UINT32_MAX;  // a side has 65,535 pixels at most
+  std::uint32_t upper_row = none;
+  std::uint32_t lower_row = none;
   for (std::uint64_t y = 0; y < grid.height; ++y) {
     const auto rows = tap(static_cast<std::uint32_t>(y), static_cast<std::uint32_t>(grid.height),
                           view.y, pixels.height);
@@ -99,10 +100,12 @@ void write_scaled(const Pixels& pixels, const View& view, const Grid& grid, cons
       std::swap(upper, lower);
       std::swap(upper_row, lower_row);
     }
-    if (rows.first != upper_row)
+    if (rows.first != upper_row) {
       scale_row(pixels.data + rows.first * row_bytes, taps, channels, upper);
-    if (rows.second != lower_row)
+    }
+    if (rows.second != lower_row) {
       scale_row(pixels.data + rows.second * row_bytes, taps, channels, lower);
+    }
     upper_row = rows.first;
     lower_row = rows.second;
     for (std::uint32_t c = 0; c < channels; ++c) {
