@@ -247,6 +247,43 @@ TEST_P(Everywhere, BadSamplesAreSubstitutedAndCounted) {
   }
 }
 
+/// Bad by its own length, or by another field when the rows behind it are made already.
+TEST_P(Everywhere, SkippedSamplesHaveNoRows) {
+  auto specs = every_spec();
+  specs.push_back(specs.back());
+  specs.back().name = "cut";
+  specs.back().type = Type::u16;
+  specs.back().ragged = Ragged{4, true};
+  Placed placed(GetParam(), specs, How{.threads = 2, .on_bad_sample = BadSample::skip});
+  placed.open();
+  auto samples = samples_from(3, 8);
+  samples[0][4].second.resize(7);   // no whole number of rows
+  samples[2][4].second.resize(66);  // too many of them
+  samples[5][0].second.resize(50);  // the image's
+  samples[7][3].second = "label";   // the label's
+  const auto batch = placed.make(placed.batch(samples, 3));
+  EXPECT_EQ(placed.placement->skipped(), 4U);
+  for (const auto& program : placed.programs) {
+    if (!program.ragged()) continue;
+    std::vector<std::byte> wanted;
+    std::vector<std::int64_t> begins{0};
+    for (const std::size_t i : {0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U}) {
+      const bool bad = i == 0 || i == 2 || i == 5 || i == 7;
+      const auto rows = bad ? std::vector<std::byte>{}
+                            : expected(program, std::span(samples).subspan(i, 1), 3 + i, 7);
+      wanted.insert(wanted.end(), rows.begin(), rows.end());
+      begins.push_back(begins.back() +
+                       static_cast<std::int64_t>(rows.size() / program.row_bytes()));
+    }
+    const auto& values = batch[program.name()];
+    EXPECT_EQ(values.shape, (std::vector<std::int64_t>{begins.back(), 3}));
+    EXPECT_EQ(placed.read(batch, values), wanted) << program.name();
+    const auto offsets = placed.read(batch, batch[program.name() + ".offsets"]);
+    ASSERT_EQ(offsets.size(), begins.size() * sizeof(std::int64_t));
+    EXPECT_EQ(std::memcmp(offsets.data(), begins.data(), offsets.size()), 0) << program.name();
+  }
+}
+
 TEST_P(Everywhere, WhereAllAreBadTensorsAreZeros) {
   Placed placed(GetParam(), every_spec(), How{.on_bad_sample = BadSample::skip});
   placed.open();
