@@ -1,0 +1,149 @@
+// Whole runs with tensors on an emulated device: the same bytes as on the host, on any number of
+// ranks, and a device that fails is an error on all of them.
+#include "loader/tensor_session.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "../support/emulated_device.hpp"
+#include "../transform/images.hpp"
+
+namespace faro::test {
+namespace {
+
+struct Job {
+  explicit Job(std::uint64_t given_seed) : seed(given_seed) {
+    data.config.epochs = 2;
+    auto& image = data.tensors.tensors[0];
+    image.type = Type::f16;
+    image.steps = {RandomResizedCrop{8, 9}, HorizontalFlip{}, Normalise{{0.5}, {0.25}, {}}};
+    TensorSpec raw;
+    raw.name = "raw";
+    raw.field = "raw";
+    raw.decode = Decode::raw;
+    raw.shape = {51};
+    raw.type = Type::u8;
+    data.tensors.tensors.push_back(raw);
+  }
+
+  loader::TensorSession open() {
+    return loader::TensorSession(
+        data.config, data.tensors, comm::from_mpi(MPI_COMM_WORLD), {},
+        [this](comm::Communicator& world) { return loader::open_dataset(data.config, world, {}); },
+        [this](const std::string&, comm::Communicator&, comm::Communicator&) {
+          device = std::make_shared<EmulatedDevice>(seed, 2);
+          stream = device->make_stream();
+          return loader::Place{{2, "cuda 2: emulated"}, device};
+        });
+  }
+
+  std::vector<std::byte> read(TensorBatch& batch, const Tensor& tensor) {
+    const auto bytes = tensor.elements() * size_of(tensor.type);
+    const auto to = device->allocate_pinned(bytes);
+    const auto end = device->make_event();
+    batch.wait_on(stream->native());
+    stream->copy(to->bytes().data(), static_cast<std::byte*>(tensor.data), bytes);
+    batch.release_after(stream->native());
+    stream->record(*end);
+    end->wait();
+    return {to->bytes().begin(), to->bytes().begin() + static_cast<std::ptrdiff_t>(bytes)};
+  }
+
+  std::uint64_t seed;
+  Images data{[](auto number, auto& fields) { fields["raw"] = pixels(number, 3, 17); }};
+  std::shared_ptr<EmulatedDevice> device;
+  std::unique_ptr<cuda::Stream> stream;
+};
+
+/// All tensors of a run, one after the other, by whoever reads them.
+template <class Loader, class Read>
+std::vector<std::vector<std::byte>> all_tensors(Loader& loader, Read read) {
+  std::vector<std::vector<std::byte>> all;
+  while (loader.begin_epoch()) {
+    while (auto batch = loader.next()) {
+      for (const auto& tensor : batch->tensors()) all.push_back(read(*batch, tensor));
+    }
+  }
+  return all;
+}
+
+TEST(TensorSession, OnADeviceTensorsHaveTheHostsBytes) {
+  for (const std::uint32_t threads : {0U, 2U}) {
+    std::vector<std::vector<std::byte>> right;
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+      Job job(seed);
+      job.data.tensors.transform_threads = threads;
+      job.data.config.node_ranks = seed == 3 ? 1 : 0;  // samples that come by messages
+      if (right.empty()) {
+        TensorLoader host(job.data.config, job.data.tensors);
+        EXPECT_EQ(host.device(), -1);
+        right = all_tensors(host, [](auto&, const Tensor& tensor) {
+          const auto* from = static_cast<const std::byte*>(tensor.data);
+          return std::vector<std::byte>(from, from + tensor.elements() * size_of(tensor.type));
+        });
+      }
+      auto session = job.open();
+      EXPECT_EQ(session.device(), 2);
+      const auto& plan = session.tensor_plan();
+      EXPECT_SAYS(plan.device, "cuda 2: emulated; samples are read by the GPU where they lie");
+      EXPECT_EQ(plan.host_bytes, plan.pinned_bytes + plan.scratch_bytes);
+      EXPECT_EQ(job.device->pinned_bytes(), plan.pinned_bytes);
+      EXPECT_EQ(all_tensors(session,
+                            [&](TensorBatch& batch, const Tensor& tensor) {
+                              EXPECT_EQ(tensor.device, 2);
+                              return job.read(batch, tensor);
+                            }),
+                right);
+    }
+  }
+}
+
+TEST(TensorSession, ADeviceThatFailsIsTheSameErrorOnAllRanks) {
+  for (const std::uint32_t threads : {0U, 1U}) {
+    for (std::uint64_t seed = 0; seed < 3; ++seed) {
+      Job job(seed);
+      job.data.config.epochs = 50;
+      job.data.tensors.transform_threads = threads;
+      const int last = job.data.world->size() - 1;
+      auto session = job.open();
+      if (job.data.world->rank() == last) job.device->fail_work(20);
+      const auto error = error_of([&] {
+        while (session.begin_epoch()) {
+          while (session.next()) {
+          }
+        }
+      });
+      EXPECT_EQ(error.code(), ErrorCode::device) << error.what();
+      EXPECT_EQ(error.rank(), last);
+      EXPECT_SAYS(error.what(), "an illegal memory access");
+    }
+  }
+}
+
+TEST(TensorSession, ADeviceWithoutRoomIsTheSameErrorOnAllRanks) {
+  Job job(1);
+  const int last = job.data.world->size() - 1;
+  const auto error = error_of([&] {
+    loader::TensorSession session(
+        job.data.config, job.data.tensors, comm::from_mpi(MPI_COMM_WORLD), {},
+        [&](comm::Communicator& world) { return loader::open_dataset(job.data.config, world, {}); },
+        [&](const std::string&, comm::Communicator& world, comm::Communicator&) {
+          auto device = std::make_shared<EmulatedDevice>(1, 0);
+          if (world.rank() == last) device->fail_allocation(1);
+          return loader::Place{{0, "cuda 0"}, device};
+        });
+  });
+  EXPECT_EQ(error.code(), ErrorCode::memory) << error.what();
+  EXPECT_EQ(error.rank(), last);
+}
+
+TEST(TensorSession, PageLockedMemoryIsPartOfTheBudget) {
+  Job job(1);
+  job.data.config.memory = 60'000;
+  EXPECT_SAYS(error_of([&] { static_cast<void>(job.open().plan()); }, ErrorCode::memory),
+              "bytes of host memory");
+}
+
+}  // namespace
+}  // namespace faro::test
