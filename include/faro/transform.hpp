@@ -138,7 +138,7 @@ enum class BadSample {
 /// The tensors of a batch, and how they are made.
 struct TensorConfig {
   std::vector<TensorSpec> tensors;
-  std::string device = "auto";  ///< auto | host
+  std::string device = "auto";  ///< auto (a GPU where every rank has one) | host | cuda
   BadSample on_bad_sample = BadSample::error;
   /// Threads that work on the next batch while the consumer computes; 0: none, the work is done in
   /// next(); left out: the cores that the node's ranks leave free, 8 at most.
