@@ -3,75 +3,110 @@
 
 #include <gtest/gtest.h>
 
-#include <random>
-
-#include "../transform/support.hpp"
 #include "placement/describe.hpp"
+#include "support.hpp"
 
 namespace faro::test {
 namespace {
 
 using transform::Draws;
 
-/// Memory in which nothing but the samples is, at odd addresses.
+/// By the emulated device, which runs what the kernel's threads do, and by a real one.
+class Gather : public testing::TestWithParam<Memory> {
+ protected:
+  void SetUp() override {
+    if (GetParam().kind == Memory::Kind::emulated) {
+      device_ = std::make_shared<EmulatedDevice>(GetParam().seed);
+    } else if (const auto backend = cuda::probe(); backend.usable) {
+      device_ = cuda::open_device(0);
+    } else {
+      GTEST_SKIP() << "no CUDA device to run the kernel on: " << backend.why;
+    }
+  }
+  void compare(const TensorSpec& spec, std::span<const std::string> fields);
+
+ private:
+  std::shared_ptr<cuda::Device> device_;
+};
+
+/// Page-locked memory in which nothing but the samples is, at odd addresses.
 class Source {
  public:
-  explicit Source(std::uint64_t bytes) : memory_(bytes + 4096) {}
-  std::span<const std::byte> put(std::span<const std::byte> bytes, std::uint64_t odd) {
-    used_ = align_up(used_, 16) + 16 + odd % 16;
-    auto* to = memory_.data() + used_;
-    std::ranges::copy(bytes, to);
-    used_ += bytes.size();
-    return {to, bytes.size()};
+  Source(cuda::Device& device, std::uint64_t bytes) : memory_(device.allocate_pinned(bytes)) {}
+  std::span<std::byte> room(std::uint64_t bytes) {
+    used_ = align_up(used_, 16) + 17 + used_ / 16 % 15;
+    const auto room = memory_->bytes().subspan(used_, bytes);
+    used_ += bytes;
+    return room;
+  }
+  std::span<const std::byte> put(std::span<const std::byte> bytes) {
+    const auto to = room(bytes.size());
+    std::ranges::copy(bytes, to.begin());
+    return to;
   }
 
  private:
-  std::vector<std::byte> memory_;
+  std::unique_ptr<cuda::Memory> memory_;
   std::uint64_t used_ = 0;
 };
 
-/// A batch of fields by the kernel's arithmetic, and by transform/.
-void compare(const TensorSpec& spec, std::span<const std::string> fields) {
+/// A batch of fields by the kernel, and by transform/.
+void Gather::compare(const TensorSpec& spec, std::span<const std::string> fields) {
   SCOPED_TRACE(spec.name);
   const transform::Program program(spec, 1U << 24);
   ASSERT_FALSE(program.needs_host());
-  const auto constants = placement::constants_of(program);
-  auto work = placement::gather_of(program, constants, constants.bytes.data());
+  constexpr std::uint64_t image = 4096;  // at most, decoded
+  std::uint64_t taken = 2 * program.bytes() + 4096;
+  for (const auto& field : fields) taken += field.size() + image + 256;
+  Source source(*device_, taken);
 
   std::vector<transform::Scratch> scratch(fields.size());
   std::vector<cuda::GatherSample> samples;
   std::vector<std::byte> right;
-  Source source(std::uint64_t{1} << 22);
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Draws draws{77, i};
-    const auto field = source.put(as_bytes(fields[i]), i * 7 + 1);
+    const auto field = source.put(as_bytes(fields[i]));
     right.resize(right.size() + program.bytes());
     program.run(field, draws, scratch[i], right.data() + i * program.bytes());
+    const auto room = source.room(image);
+    scratch[i].pixels.given = {reinterpret_cast<std::uint8_t*>(room.data()), room.size()};
     samples.push_back(placement::describe(program, program.decode(field, draws, scratch[i])));
   }
   // One that is made already, and one that is not.
   const std::vector<std::byte> made(right.begin(),
                                     right.begin() + static_cast<std::ptrdiff_t>(program.bytes()));
-  samples.push_back(placement::describe(source.put(made, 3)));
+  samples.push_back(placement::describe(source.put(made)));
   right.insert(right.end(), made.begin(), made.end());
   samples.emplace_back();
   right.resize(right.size() + program.bytes());
 
+  const auto brought = [&](std::span<const std::byte> bytes) {
+    auto memory = device_->allocate_pinned(std::max<std::uint64_t>(bytes.size(), 1));
+    std::ranges::copy(bytes, memory->bytes().begin());
+    return memory;
+  };
+  const auto constants = placement::constants_of(program);
+  const auto numbers = brought(constants.bytes);
+  const auto notes = brought(std::as_bytes(std::span(samples)));
   const auto bytes = align_up(right.size(), 16);
-  std::unique_ptr<std::byte[], void (*)(void*)> out(
-      static_cast<std::byte*>(std::aligned_alloc(16, bytes + 16)), std::free);
-  std::fill_n(out.get(), bytes + 16, std::byte{0xee});
-  work.samples = samples.data();
+  const auto out = device_->allocate_pinned(bytes + 16);
+  std::ranges::fill(out->bytes(), std::byte{0xee});
+  auto work = placement::gather_of(program, constants, numbers->bytes().data());
+  work.samples = reinterpret_cast<const cuda::GatherSample*>(notes->bytes().data());
   work.count = samples.size();
-  work.to = out.get();
-  cuda::run(work);
+  work.to = out->bytes().data();
+  const auto stream = device_->make_stream();
+  const auto end = device_->make_event();
+  stream->gather(work);
+  stream->record(*end);
+  end->wait();
 
   for (std::size_t i = 0; i < right.size(); ++i) {
-    ASSERT_EQ(out[i], right[i]) << "byte " << i << " of " << program.bytes() << " a sample, type "
-                                << to_string(program.type());
+    ASSERT_EQ(out->bytes()[i], right[i]) << "byte " << i << " of " << program.bytes()
+                                         << " a sample, type " << to_string(program.type());
   }
-  for (auto i = right.size(); i < bytes; ++i) ASSERT_EQ(out[i], std::byte{0});
-  for (auto i = bytes; i < bytes + 16; ++i) ASSERT_EQ(out[i], std::byte{0xee});
+  for (auto i = right.size(); i < bytes; ++i) ASSERT_EQ(out->bytes()[i], std::byte{0});
+  for (auto i = bytes; i < bytes + 16; ++i) ASSERT_EQ(out->bytes()[i], std::byte{0xee});
 }
 
 TensorSpec spec_of(const std::string& name, Decode decode, std::vector<std::uint64_t> shape) {
@@ -91,7 +126,7 @@ std::vector<std::string> blobs(std::uint64_t count, std::uint64_t bytes) {
   return fields;
 }
 
-TEST(Gather, CopiesSamplesOfAnySize) {
+TEST_P(Gather, CopiesSamplesOfAnySize) {
   for (const std::uint64_t bytes : {1, 3, 15, 16, 17, 31, 48, 105, 784, 3072}) {
     auto spec = spec_of(fmt::format("copy {}", bytes), Decode::raw, {bytes});
     spec.type = Type::u8;
@@ -99,7 +134,7 @@ TEST(Gather, CopiesSamplesOfAnySize) {
   }
 }
 
-TEST(Gather, CopiesAndConvertsElementsOfAnyType) {
+TEST_P(Gather, CopiesAndConvertsElementsOfAnyType) {
   constexpr std::array stored{Type::u8,  Type::i8,  Type::u16,  Type::i16, Type::u32, Type::i32,
                               Type::i64, Type::f16, Type::bf16, Type::f32, Type::f64};
   constexpr std::array types{Type::u8, Type::f16, Type::bf16, Type::f32, Type::i64};
@@ -126,7 +161,7 @@ TEST(Gather, CopiesAndConvertsElementsOfAnyType) {
   }
 }
 
-TEST(Gather, TakesRowsOfAnyLength) {
+TEST_P(Gather, TakesRowsOfAnyLength) {
   for (const auto& shape :
        std::vector<std::vector<std::uint64_t>>{{1}, {9}, {4, 33}, {2, 3, 4, 5}}) {
     auto spec = spec_of(fmt::format("{} dimensions", shape.size()), Decode::raw, shape);
@@ -139,7 +174,7 @@ TEST(Gather, TakesRowsOfAnyLength) {
 }
 
 /// Images of several sizes, by every step, type and layout.
-TEST(Gather, MakesImagesAsTheHostDoes) {
+TEST_P(Gather, MakesImagesAsTheHostDoes) {
   const std::vector<std::pair<std::string, std::vector<Step>>> ways{
       {"flip", {HorizontalFlip{0.5}}},
       {"crop", {CentreCrop{13, 9, 0}}},
@@ -176,7 +211,7 @@ TEST(Gather, MakesImagesAsTheHostDoes) {
   }
 }
 
-TEST(Gather, TakesImagesOfSeveralSizesInOneBatch) {
+TEST_P(Gather, TakesImagesOfSeveralSizesInOneBatch) {
   auto spec = spec_of("png", Decode::png, {});
   spec.channels = 1;
   spec.type = Type::f32;
@@ -188,6 +223,11 @@ TEST(Gather, TakesImagesOfSeveralSizesInOneBatch) {
   }
   compare(spec, fields);
 }
+
+INSTANTIATE_TEST_SUITE_P(Kernel, Gather,
+                         testing::Values(Memory{Memory::Kind::emulated, 1},
+                                         Memory{Memory::Kind::cuda, 0}),
+                         name_of_memory);
 
 }  // namespace
 }  // namespace faro::test

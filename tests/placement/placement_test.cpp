@@ -21,10 +21,6 @@ class Everywhere : public testing::TestWithParam<Memory> {
 };
 class Devices : public Everywhere {};
 
-std::string name_of_memory(const testing::TestParamInfo<Memory>& info) {
-  return info.param.name();
-}
-
 TensorSpec spec_of(std::string name, std::string field, Decode decode) {
   TensorSpec spec;
   spec.name = std::move(name);

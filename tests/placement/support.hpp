@@ -42,6 +42,10 @@ inline std::vector<Memory> all_memory() {
   return all;
 }
 
+inline std::string name_of_memory(const testing::TestParamInfo<Memory>& info) {
+  return info.param.name();
+}
+
 /// Samples in memory of their own, at odd addresses: the loader's arena, as it were.
 class Arena {
  public:
