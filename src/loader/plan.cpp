@@ -19,7 +19,7 @@ struct RoundTarget {
   std::uint64_t steps;  // at most
 };
 constexpr RoundTarget within_node{std::uint64_t{1} << 20, 16};
-constexpr RoundTarget between_nodes{std::uint64_t{8} << 20, 64};
+constexpr RoundTarget between_nodes{std::uint64_t{16} << 20, 64};
 // Where a rank's share of a round is pointers alone: samples, and steps at most.
 constexpr std::uint64_t round_pointers = 4096;
 constexpr std::uint64_t pointer_steps = 64;
