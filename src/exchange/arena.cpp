@@ -64,8 +64,9 @@ Arena::Arena(comm::Communicator& node, std::uint64_t capacity,
 }
 
 std::byte* Arena::at(int node_rank, std::uint64_t address) const {
-  return segments_[static_cast<std::size_t>(node_rank)].data() + control_bytes +
-         address % capacity_;
+  // Mostly without the division.
+  const auto offset = address < capacity_ ? address : address % capacity_;
+  return segments_[static_cast<std::size_t>(node_rank)].data() + control_bytes + offset;
 }
 
 void Arena::populate(std::uint64_t address, std::uint64_t bytes) {

@@ -331,12 +331,15 @@ bool Exchange::await_room() {
   return true;
 }
 
-void Exchange::prefetch_extent(const order::Place& place) const {
-  const int node_rank = route_.node_rank(plan_->order.reader(place.turn));
-  if (node_rank < 0) return;
-  const auto& block = manifest_.blocks[plan_->order.block(place.turn)];
-  __builtin_prefetch(arena_.at(node_rank, plan_->address[place.turn]) + index_offset(block) +
-                     place.index * sizeof(format::Extent));
+Exchange::Slot Exchange::find(std::uint64_t position) {
+  const auto place = windows_.at_position(position).place(position);
+  Slot slot{&manifest_.blocks[plan_->order.block(place.turn)], place.index,
+            plan_->order.reader(place.turn), nullptr};
+  const int node_rank = route_.node_rank(slot.reader);
+  if (node_rank < 0) return slot;
+  slot.begin = arena_.at(node_rank, plan_->address[place.turn]);
+  prefetch_sample(slot.begin, *slot.block, slot.index);
+  return slot;
 }
 
 void Exchange::fill_slots() {
@@ -350,27 +353,22 @@ void Exchange::fill_slots() {
     auto& batch = batches_.emplace_back(
         LocalBatch{round_.epoch, step, slice.first, std::vector<SampleRef>(slice.size())});
     // Places first: their extents lie anywhere in the arena, and come while others are computed.
-    places_.clear();
+    slots_.clear();
     for (auto slot = slice.first; slot < slice.last; ++slot) {
-      const auto position = steps.position(step, slot);
-      places_.push_back(windows_.at_position(position).place(position));
-      prefetch_extent(places_.back());
+      slots_.push_back(find(steps.position(step, slot)));
     }
     for (auto slot = slice.first; slot < slice.last; ++slot) {
-      const auto& place = places_[slot - slice.first];
-      const auto& block = manifest_.blocks[plan_->order.block(place.turn)];
+      const auto& found = slots_[slot - slice.first];
       auto& sample = batch.samples[slot - slice.first];
-      sample.number = block.first_sample + place.index;
+      sample.number = found.block->first_sample + found.index;
       sample.pad = steps.is_pad(step, slot);
-      sample.starts_shard = block.offset == 0 && place.index == 0;
-      const auto reader = plan_->order.reader(place.turn);
-      const int node_rank = route_.node_rank(reader);
-      if (node_rank >= 0) {
-        const auto stored = sample_in_arena(manifest_, arena_, *plan_, node_rank, place);
+      sample.starts_shard = found.block->offset == 0 && found.index == 0;
+      if (found.begin != nullptr) {
+        const auto stored = sample_of_block(found.begin, *found.block, found.index);
         sample.bytes = stored.bytes;
         sample.outline = stored.outline;
       } else {
-        inbound_->expect(reader, sample);
+        inbound_->expect(found.reader, sample);
       }
     }
   }

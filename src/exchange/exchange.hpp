@@ -120,7 +120,14 @@ class Exchange {
   void begin_round();
   void end_round();
   void fill_slots();
-  void prefetch_extent(const order::Place& place) const;
+  /// Where a slot's sample is.
+  struct Slot {
+    const manifest::Block* block;
+    std::uint64_t index;     // in the block
+    std::uint32_t reader;    // of the block
+    const std::byte* begin;  // of the block, in the node's arena; nullptr: on another node
+  };
+  [[nodiscard]] Slot find(std::uint64_t position);
   [[nodiscard]] std::uint64_t step_of_run(std::uint64_t epoch, std::uint64_t step) const;
   [[nodiscard]] std::uint64_t woken_at() const;
   [[nodiscard]] bool arrivals_free();
@@ -154,8 +161,8 @@ class Exchange {
   Progress::Ready needed_;                     // of this rank's blocks, for the round
   std::optional<Progress::Ready> needed_next_;
   RollCall roll_call_;
-  std::vector<LocalBatch> batches_;   // of the round, being built
-  std::vector<order::Place> places_;  // of a batch, being found
+  std::vector<LocalBatch> batches_;  // of the round, being built
+  std::vector<Slot> slots_;          // of a batch, being found
 
   mutable std::mutex mutex_;  // guards what the consumer sees
   std::deque<LocalBatch> ready_;

@@ -7,13 +7,30 @@
 
 namespace faro::exchange {
 
+namespace {
+
+const std::byte* extent_at(const std::byte* begin, const manifest::Block& block,
+                           std::uint64_t index) {
+  return begin + index_offset(block) + index * sizeof(format::Extent);
+}
+
+}  // namespace
+
+StoredSample sample_of_block(const std::byte* begin, const manifest::Block& block,
+                             std::uint64_t index) {
+  format::Extent extent;
+  std::memcpy(&extent, extent_at(begin, block, index), sizeof(extent));
+  return {{begin + extent.offset, extent.length}, extent.outline};
+}
+
+void prefetch_sample(const std::byte* begin, const manifest::Block& block, std::uint64_t index) {
+  __builtin_prefetch(extent_at(begin, block, index));
+}
+
 StoredSample sample_in_arena(const manifest::Manifest& manifest, const Arena& arena,
                              const EpochPlan& plan, int node_rank, const order::Place& place) {
-  const auto& block = manifest.blocks[plan.order.block(place.turn)];
-  const std::byte* at = arena.at(node_rank, plan.address[place.turn]);
-  format::Extent extent;
-  std::memcpy(&extent, at + index_offset(block) + place.index * sizeof(extent), sizeof(extent));
-  return {{at + extent.offset, extent.length}, extent.outline};
+  return sample_of_block(arena.at(node_rank, plan.address[place.turn]),
+                         manifest.blocks[plan.order.block(place.turn)], place.index);
 }
 
 Outgoing::Outgoing(const manifest::Manifest& manifest, Arena& arena, comm::Communicator& comm,

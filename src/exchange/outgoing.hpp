@@ -93,6 +93,11 @@ struct StoredSample {
   std::span<const std::byte> bytes;
   format::Outline outline;
 };
+/// \param begin of the block, as it lies there
+[[nodiscard]] StoredSample sample_of_block(const std::byte* begin, const manifest::Block& block,
+                                           std::uint64_t index);
+/// Brings near what sample_of_block() looks at.
+void prefetch_sample(const std::byte* begin, const manifest::Block& block, std::uint64_t index);
 [[nodiscard]] StoredSample sample_in_arena(const manifest::Manifest& manifest, const Arena& arena,
                                            const EpochPlan& plan, int node_rank,
                                            const order::Place& place);

@@ -156,7 +156,7 @@ RunPlan with_window(const Facts& facts, std::uint64_t window) {
   // Two windows in a row always hold more than one window's bytes together.
   const auto windows = std::min<std::uint64_t>(blocks, 2 * (manifest.bytes / window) + 1);
   plan.table_bytes = blocks * sizeof(manifest::Block) +
-                     epochs_alive * (blocks * 28 + windows * 40) + ranks * 16 +
+                     epochs_alive * (blocks * 32 + windows * 40) + ranks * 16 +
                      (2 * steps + config.leases) * facts.local * descriptor_bytes;
   for (const auto& shard : manifest.shards)
     plan.table_bytes += sizeof(shard) + shard.uri.size() + 32;

@@ -17,6 +17,7 @@ Epoch::Epoch(std::span<const manifest::Block> blocks, std::uint64_t seed, std::u
         "{} blocks are too many (fewer than 2^32): index with larger ones", blocks.size());
   permute_blocks();
   number_positions();
+  make_guesses();
   cut_windows(window_bytes);
   choose_readers(ranks, readers);
 }
@@ -38,6 +39,25 @@ void Epoch::number_positions() {
     first_position_[turn + 1] =
         checked_add(first_position_[turn], blocks_[block_[turn]].count, ErrorCode::format);
   }
+}
+
+// As many as there are turns, or half as many: blocks alike in size leave one or two turns between.
+void Epoch::make_guesses() {
+  if (samples() == 0) return;
+  while (samples() >> guess_shift_ > turns()) ++guess_shift_;
+  std::uint64_t turn = 0;
+  for (std::uint64_t at = 0; at <= (samples() - 1) >> guess_shift_; ++at) {
+    while (first_position_[turn + 1] <= at << guess_shift_) ++turn;
+    guess_.push_back(static_cast<std::uint32_t>(turn));
+  }
+  guess_.push_back(static_cast<std::uint32_t>(turns() - 1));
+}
+
+std::uint64_t Epoch::turn_of_sample(std::uint64_t sample) const {
+  const auto at = sample >> guess_shift_;
+  const auto first = first_position_.begin() + 1;
+  const auto after = std::upper_bound(first + guess_[at], first + guess_[at + 1], sample);
+  return static_cast<std::uint64_t>(after - first);
 }
 
 void Epoch::cut_windows(std::uint64_t window_bytes) {
@@ -95,11 +115,8 @@ Place WindowOrder::place(std::uint64_t position) const {
   const std::uint64_t i = position - span_.first_position;  // wraps where it lies before
   check(i < span_.samples, ErrorCode::internal, "position {} is not in its window", position);
   const std::uint64_t sample = span_.first_position + permutation_(i);
-  const auto begin = epoch_.first_position_.begin() + static_cast<std::ptrdiff_t>(span_.first_turn);
-  const auto after =
-      std::upper_bound(begin, begin + static_cast<std::ptrdiff_t>(span_.turns), sample);
-  return {.turn = span_.first_turn + static_cast<std::uint64_t>(after - begin) - 1,
-          .index = sample - *(after - 1)};
+  const auto turn = epoch_.turn_of_sample(sample);
+  return {.turn = turn, .index = sample - epoch_.first_position_[turn]};
 }
 
 std::uint64_t WindowOrder::position(Place place) const {

@@ -92,7 +92,7 @@ enum class Readers {
   by_block,  ///< in the manifest's order: the same reader in every epoch, for data that stays
 };
 
-/// The order of one epoch. Memory: 20 bytes a block and 40 a window, none per sample.
+/// The order of one epoch. Memory: 24 bytes a block and 40 a window, none per sample.
 /// Turns and blocks that are out of range are not checked for; positions are (Error(internal)).
 /// Keeps a view of the blocks, which must outlive it. Thread safety: const members.
 class Epoch {
@@ -123,6 +123,9 @@ class Epoch {
   friend class WindowOrder;
   void permute_blocks();
   void number_positions();
+  void make_guesses();
+  /// The turn of a sample, numbered in the order of turns.
+  [[nodiscard]] std::uint64_t turn_of_sample(std::uint64_t sample) const;
   void cut_windows(std::uint64_t window_bytes);
   void choose_readers(std::uint32_t ranks, Readers readers);
 
@@ -133,13 +136,15 @@ class Epoch {
   std::vector<std::uint32_t> turn_;            // by block
   std::vector<std::uint32_t> reader_;          // by turn
   std::vector<std::uint64_t> first_position_;  // by turn: samples of the turns before; and the sum
+  std::vector<std::uint32_t> guess_;  // turn of every 2^guess_shift_-th sample; and the last
+  unsigned guess_shift_ = 0;
   std::vector<WindowSpan> windows_;
 };
 
 /// The order inside one window. Number its samples in turn order, as they are read, and its
 /// positions from its first: the window's permutation goes forward from position to sample, so
-/// place() is forward and position() the inverse. Both cost one permuted index; place() also a
-/// binary search over the window's turns.
+/// place() is forward and position() the inverse. Both cost one permuted index; place() also a look
+/// at the one or two turns that a table leaves.
 /// Cheap to make (some 10 us at most), kept while the window is worked on. Keeps a reference to the
 /// epoch. Thread safety: const members.
 class WindowOrder {
