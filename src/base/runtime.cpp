@@ -1,6 +1,7 @@
 #include "base/runtime.hpp"
 
 #include <pthread.h>
+#include <sys/prctl.h>
 
 #include <random>
 
@@ -23,6 +24,10 @@ void yield() {
   } else {
     std::this_thread::yield();
   }
+}
+
+void sleep_sharply() noexcept {
+  if (runtime() == nullptr) prctl(PR_SET_TIMERSLACK, 1000UL);  // ns
 }
 
 void Condition::notify_all() {

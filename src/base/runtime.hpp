@@ -60,6 +60,9 @@ struct Clock {
 /// std::this_thread::yield.
 void yield();
 
+/// The calling thread's sleeps end when they should; Linux's are 50 us longer by default.
+void sleep_sharply() noexcept;
+
 /// std::condition_variable, of one kind of change.
 class Condition {
  public:

@@ -68,7 +68,7 @@ std::uint64_t Exchange::woken_at() const {
 
 std::chrono::microseconds Exchange::patience() const {
   using std::chrono::microseconds;
-  constexpr microseconds least{50};
+  constexpr microseconds least{20};
   constexpr microseconds most{20'000};
   if (state_ != State::room || !was_full_) return most;
   const auto waited = Clock::now() - entered_;

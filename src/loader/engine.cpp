@@ -193,6 +193,7 @@ bool Engine::step() noexcept {
 
 void Engine::drive() {
   placing_.bind_exchange();
+  sleep_sharply();
   Backoff backoff;
   while (!exchange_->finished()) {
     placing_.keep_off_consumer();
