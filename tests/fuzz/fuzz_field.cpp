@@ -25,7 +25,7 @@ void check_image(transform::Bytes bytes, Decode decode, std::uint32_t channels) 
         program.run(bytes, {1, 2}, scratch, out.data());
       },
       ErrorCode::format));
-  require(scratch.pixels.size() <= max_pixels * 4, "memory is taken within the limit");
+  require(scratch.pixels.capacity() <= max_pixels * 4, "memory is taken within the limit");
 }
 
 /// A sample's rows fill the place that their number says, and no more.
