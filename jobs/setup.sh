@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: jobs/setup.sh [--tests] [--check]
+usage: jobs/setup.sh [--tests] [--check | --list]
 
 Installs what is missing of what faro is built with. As root on Debian or Ubuntu it uses apt-get;
 otherwise it prints what to install and ends with code 1. Where nothing is missing it ends at once
@@ -12,6 +12,7 @@ and needs no network.
 
   --tests   also what the tests need: GoogleTest, a web and an S3 server, clang, Python
   --check   install nothing, only say what is missing
+  --list    print the packages' names
 EOF
 }
 
@@ -40,14 +41,21 @@ tests=(
 
 wanted=("${build[@]}")
 check=false
+list=false
 for argument in "$@"; do
   case $argument in
     --tests) wanted+=("${tests[@]}") ;;
     --check) check=true ;;
+    --list) list=true ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
 done
+
+if $list; then
+  printf '%s\n' "${wanted[@]}"
+  exit
+fi
 
 # What to do where Debian's packages are not ours to install, as on a cluster.
 elsewhere() {
