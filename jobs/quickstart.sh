@@ -9,7 +9,8 @@ usage: jobs/quickstart.sh [DIRECTORY] [--data s3://BUCKET/PREFIX]
 Installs what is missing (jobs/setup.sh), builds the faro command, fetches Debian's
 dataset-fashion-mnist, packs its 60,000 training images into tar shards, and delivers them to 4
 ranks for 3 epochs, proving that each sample came exactly once and each byte was read once. Then 4
-ranks train a small net on them for 5 epochs (jobs/train) and test it on the 10,000 test images.
+ranks train a small net on them for 5 epochs (jobs/train) and test it on the 10,000 test images:
+on the GPUs, where nvidia-smi lists some and nvcc is there, by as many ranks as there are GPUs.
 Everything goes under DIRECTORY (build/quickstart); a second run builds and packs nothing again.
 
   --data s3://BUCKET/PREFIX   the shards go to an object store, and are read from there; the bucket
@@ -57,10 +58,26 @@ heading "1/6 What faro is built with"
 jobs/setup.sh
 
 heading "2/6 The faro command and the training job"
+# With GPUs it is the CUDA configuration, and one rank a GPU that trains: NCCL wants it so.
+preset=release
+trainers=$ranks
+gpus=$({ nvidia-smi -L 2>/dev/null || true; } | grep -c '^GPU') || true
+if [[ $gpus -gt 0 ]]; then
+  if ! PATH=$PATH:/usr/local/cuda/bin command -v nvcc >/dev/null; then
+    echo "$gpus GPUs, but no nvcc: they are not used"
+  elif [[ ! -f build/cuda/build.ninja ]] &&
+    ! cmake --preset cuda -DFARO_BUILD_TESTS=OFF >"$out/log.txt" 2>&1; then
+    echo "$gpus GPUs, but no CUDA configuration, so they are not used ($out/log.txt):"
+    grep -A 3 'CMake Error' "$out/log.txt" || true
+  else
+    preset=cuda
+    if [[ $gpus -lt $ranks ]]; then trainers=$gpus; fi
+  fi
+fi
 # A build with tests is used as it is.
-[[ -f build/release/build.ninja ]] || quietly cmake --preset release -DFARO_BUILD_TESTS=OFF
-quietly cmake --build --preset release --target faro faro_train
-faro=$root/build/release/bin/faro
+[[ -f build/$preset/build.ninja ]] || quietly cmake --preset $preset -DFARO_BUILD_TESTS=OFF
+quietly cmake --build --preset $preset --target faro faro_train
+faro=$root/build/$preset/bin/faro
 "$faro" --version
 
 heading "3/6 The data: Fashion-MNIST"
@@ -122,9 +139,9 @@ echo "mpirun -n $ranks faro run $data --epochs 3 --seed 1 --global-batch 256 --v
 mpirun -n $ranks "$faro" run "$data" --manifest "$out/manifest.faro.h5" \
   --epochs 3 --seed 1 --global-batch 256 --verify --report "$out/report.json"
 
-heading "6/6 A net trained on it for 5 epochs, $ranks ranks"
-echo "mpirun -n $ranks faro_train $data --test $out/test --epochs 5"
-mpirun -n $ranks "$root/build/release/bin/faro_train" "$data" --test "$out/test" \
+heading "6/6 A net trained on it for 5 epochs, $trainers ranks"
+echo "mpirun -n $trainers faro_train $data --test $out/test --epochs 5"
+mpirun -n "$trainers" "$root/build/$preset/bin/faro_train" "$data" --test "$out/test" \
   --epochs 5 --log "$out/training.jsonl"
 
 heading "Done"
