@@ -65,7 +65,8 @@ std::string path_to(const DeviceChoice& device) {
 }
 
 DeviceChoice choose_device(const std::string& asked, comm::Communicator& world,
-                           comm::Communicator& node, const cuda::Backend& backend) {
+                           comm::Communicator& node, const std::function<void(int)>& open,
+                           const cuda::Backend& backend) {
   if (runtime() != nullptr) return on_host("a simulated job");
   const std::uint64_t kind = asked == "host" ? 0 : asked == "auto" ? 1 : 2;
   std::array<std::uint64_t, 2> kinds{kind, ~kind};
@@ -74,7 +75,12 @@ DeviceChoice choose_device(const std::string& asked, comm::Communicator& world,
         "device is not the same on all ranks: give every rank the same settings");
   if (asked == "host") return on_host("device = host");
 
-  const auto mine = own_device(node, backend);
+  auto mine = own_device(node, backend);
+  try {
+    if (mine.number >= 0) open(mine.number);
+  } catch (...) {
+    mine = on_host(fmt::format("{}: {}", mine.text, comm::current_error(world.rank()).what()));
+  }
   const auto rank = static_cast<std::uint64_t>(world.rank());
   std::array<std::uint64_t, 1> lacking{mine.number < 0 ? rank : UINT64_MAX};
   world.all_reduce(lacking, comm::Op::min);

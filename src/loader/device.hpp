@@ -1,6 +1,7 @@
 // Where a rank's tensors lie: in the memory of the GPU that topology/ gives it, or in the host's.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "comm/comm.hpp"
@@ -27,10 +28,12 @@ struct DeviceChoice {
 /// all of them; gradients could not be summed otherwise.
 /// \param asked  auto, host or cuda (TensorConfig::device)
 /// \param node   the ranks of `world` that share this one's machine
+/// \param open   makes a device ready; a rank on which it throws has none
 /// Errors, the same on all ranks: device for `cuda` where a rank has no GPU; invalid_argument where
 /// ranks ask for different ones.
 [[nodiscard]] DeviceChoice choose_device(const std::string& asked, comm::Communicator& world,
                                          comm::Communicator& node,
+                                         const std::function<void(int)>& open,
                                          const cuda::Backend& backend = cuda::probe());
 
 }  // namespace faro::loader

@@ -45,10 +45,10 @@ std::uint32_t choose_threads(const TensorConfig& config, comm::Communicator& nod
 }  // namespace
 
 Place choose_place(const std::string& asked, comm::Communicator& world, comm::Communicator& node) {
-  Place place{choose_device(asked, world, node), nullptr};
-  comm::together(world, [&] {
-    if (place.choice.number >= 0) place.device = cuda::open_device(place.choice.number);
-  });
+  Place place;
+  place.choice = choose_device(asked, world, node,
+                               [&](int number) { place.device = cuda::open_device(number); });
+  if (place.choice.number < 0) place.device.reset();  // as another rank has none
   return place;
 }
 

@@ -23,8 +23,7 @@ struct Place {
 using ChoosePlace = std::function<Place(const std::string& asked, comm::Communicator& world,
                                         comm::Communicator& node)>;
 
-/// choose_device(), and the device made ready. Its errors; device where one cannot be opened, on
-/// all ranks.
+/// choose_device(), and the device made ready. Its errors.
 [[nodiscard]] Place choose_place(const std::string& asked, comm::Communicator& world,
                                  comm::Communicator& node);
 

@@ -128,7 +128,7 @@ struct Outcome {
 };
 
 std::vector<Outcome> choose(const std::vector<int>& nodes, const std::vector<cuda::Backend>& seen,
-                            const std::vector<std::string>& asked) {
+                            const std::vector<std::string>& asked, std::size_t broken = SIZE_MAX) {
   auto comms = comm::make_threads({nodes, true, nullptr});
   std::vector<Outcome> outcomes(nodes.size());
   std::vector<std::thread> threads;
@@ -137,7 +137,10 @@ std::vector<Outcome> choose(const std::vector<int>& nodes, const std::vector<cud
       auto& world = *comms[i];
       const auto node = world.split_by_node(0);
       try {
-        outcomes[i].choice = choose_device(asked[i % asked.size()], world, *node, seen[i]);
+        outcomes[i].choice = choose_device(
+            asked[i % asked.size()], world, *node,
+            [&](int) { check(i != broken, ErrorCode::device, "cudaSetDevice: it is on fire"); },
+            seen[i]);
       } catch (const Error& error) {
         outcomes[i].error = error;
       }
@@ -181,6 +184,20 @@ TEST(ChooseDevice, OneRankWithoutAGpuKeepsAllOnTheHost) {
     EXPECT_EQ(one.error->rank(), 2);
     EXPECT_SAYS(one.error->what(), "device = cuda: rank 2 has no GPU");
     EXPECT_SAYS(one.error->what(), "give auto or host");
+  }
+}
+
+TEST(ChooseDevice, AGpuThatCannotBeOpenedIsNone) {
+  const std::vector<cuda::Backend> seen(2, backend({"0000:F1:00.0", "0000:F2:00.0"}));
+  for (const auto& one : choose({0, 0}, seen, {"auto"}, 1)) {
+    ASSERT_FALSE(one.error) << one.error->what();
+    EXPECT_EQ(one.choice.number, -1);
+    EXPECT_SAYS(one.choice.text, "it is on fire");
+  }
+  for (const auto& one : choose({0, 0}, seen, {"cuda"}, 1)) {
+    ASSERT_TRUE(one.error);
+    EXPECT_EQ(one.error->rank(), 1);
+    EXPECT_SAYS(one.error->what(), "it is on fire");
   }
 }
 
