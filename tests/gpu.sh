@@ -53,17 +53,14 @@ record() {
 
 # part NAME LIMIT COMMAND...: its output goes to the log; its last line says how it went. 77: skipped.
 part() {
-  local name=$1 limit=$2 log status=0 begun=$SECONDS
+  local name=$1 limit=$2 last status=0 begun=$SECONDS
   shift 2
-  log=$(mktemp)
   printf '\n======== %s\n' "$name" >>"$results/log.txt"
   # In a shell of its own, which a time limit can end.
   export -f "${functions[@]}"
-  timeout -k 10 "$limit" bash -euo pipefail -c '"$@"' _ "$@" >"$log" 2>&1 || status=$?
-  cat "$log" >>"$results/log.txt"
-  local last
-  last=$(grep -v '^ *$' "$log" | tail -n 1 || true)
-  rm -f "$log"
+  timeout -k 10 "$limit" bash -euo pipefail -c '"$@"' _ "$@" >>"$results/log.txt" 2>&1 ||
+    status=$?
+  last=$(grep -v '^ *$' "$results/log.txt" | tail -n 1)
   case $status in
     0) record "$name" passed "$last ($((SECONDS - begun)) s)" ;;
     77) record "$name" skipped "$last" ;;
@@ -106,14 +103,9 @@ part_sanitizer() {
 }
 
 part_benches() {
-  local bench ran=()
-  for bench in gather_bench sync_device_bench; do
-    [[ -x $bin/$bench ]] || continue
-    "$bin/$bench" | tee "$results/$bench.json"
-    ran+=("$bench")
-  done
-  [[ ${#ran[@]} -gt 0 ]] || skip "no benchmark of the GPU is built"
-  echo "${ran[*]}"
+  "$bin/gather_bench" >"$results/gather_bench.json"
+  cat "$results/gather_bench.json"
+  echo "gather_bench.json"
 }
 
 part_train() {
@@ -185,13 +177,13 @@ run() {
 
   for name in "${parts[@]}"; do
     case $name in
-      build) part build 540 part_build "${options[@]}" ;;
-      *) if [[ -x $bin/faro ]]; then part "$name" 540 "part_$name"; else
+      build) part build 3600 part_build "${options[@]}" ;;
+      *) if [[ -x $bin/faro ]]; then part "$name" 1800 "part_$name"; else
           record "$name" skipped "there is no build"
         fi ;;
     esac
+    json >"$results/summary.json"  # after each: this script may be ended, too
   done
-  json >"$results/summary.json"
   echo "gpu.sh: $results/summary.json"
   printf '%s\n' "${rows[@]}" | grep -qP '\tfailed\t' && exit 1
   exit 0
