@@ -142,7 +142,7 @@ void TensorSession::attempt(Work&& work) {
 
 /// Begins the next batch; false at the end of the epoch.
 bool TensorSession::begin_next() {
-  attempt([&] { placement_->settle(); });
+  attempt([&] { placement_->settle(1); });  // that one, and the next: two leases
   pending_ = error_.has_value();
   if (pending_) return true;  // next() tells all ranks
   auto batch = session_->next();
@@ -173,6 +173,7 @@ std::optional<TensorBatch> TensorSession::next() {
 
 bool TensorSession::begin_epoch() {
   placement_->discard();
+  attempt([&] { placement_->settle(0); });  // what is left of the epoch is passed over
   pending_ = false;
   begun_ = 0;
   open_ = session_->begin_epoch();

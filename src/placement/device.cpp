@@ -23,7 +23,7 @@ class OnDevice final : public Maker {
   OnDevice(const OnDevice&) = delete;
   OnDevice& operator=(const OnDevice&) = delete;
 
-  void settle() override;
+  void settle(std::uint64_t kept) override;
   std::string path() const override;
 
  private:
@@ -55,10 +55,12 @@ class OnDevice final : public Maker {
   std::vector<cuda::Gather> works_;   // by program: what does not change
   std::unique_ptr<cuda::Memory> constants_;
   struct Read {
+    std::uint64_t number;  // of the batches made
     std::size_t place;
     Batch batch;
   };
-  std::deque<Read> reads_;  // batches that the device reads in place
+  std::uint64_t made_ = 0;  // batches
+  std::deque<Read> reads_;  // those that the device reads in place
 
   // The batch in hand.
   std::size_t place_ = 0;
@@ -193,7 +195,8 @@ void OnDevice::deliver(std::span<const Tensor> tensors, Batch batch) {
     }
   }
   stream_->record(ring_->ready(place_));
-  if (in_place_) reads_.push_back({place_, std::move(batch)});
+  if (in_place_) reads_.push_back({made_, place_, std::move(batch)});
+  ++made_;
   forget_read_batches();
 }
 
@@ -201,9 +204,16 @@ void OnDevice::forget_read_batches() {
   while (!reads_.empty() && ring_->ready(reads_.front().place).done()) reads_.pop_front();
 }
 
-void OnDevice::settle() {
-  forget_read_batches();
-  for (; reads_.size() > 1; reads_.pop_front()) ring_->ready(reads_.front().place).wait();
+void OnDevice::settle(std::uint64_t kept) {
+  try {
+    forget_read_batches();
+    for (; !reads_.empty() && reads_.front().number + kept < made_; reads_.pop_front()) {
+      ring_->ready(reads_.front().place).wait();
+    }
+  } catch (...) {
+    reads_.clear();  // the device has failed: nothing reads any more
+    throw;
+  }
 }
 
 }  // namespace

@@ -66,9 +66,9 @@ class Placement {
   /// Ends what start() began, working on it too. Error(format): a bad sample, the first by slot,
   /// with its number, key, shard, field and tensor.
   [[nodiscard]] virtual TensorBatch finish() = 0;
-  /// Before another batch is taken from the loader: gives back those whose bytes have been read; of
-  /// the others one is left, for which it waits where it must.
-  virtual void settle() {}
+  /// Before another batch is taken from the loader: gives back those whose bytes have been read,
+  /// and waits for all but the last `kept`.
+  virtual void settle(std::uint64_t /*kept*/) {}
   /// Ends what start() began, if anything, and forgets it.
   virtual void discard() noexcept = 0;
   /// Slots that hold a substitute, pads left out.

@@ -99,6 +99,22 @@ TEST(TensorSession, OnADeviceTensorsHaveTheHostsBytes) {
   }
 }
 
+/// What is left of an epoch is passed over, though the device still reads its batches.
+TEST(TensorSession, AnEpochMayBeLeft) {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    Job job(seed);
+    job.data.tensors.transform_threads = seed % 2;
+    auto session = job.open();
+    ASSERT_TRUE(session.begin_epoch());
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(session.next());
+    ASSERT_TRUE(session.begin_epoch());
+    std::uint64_t steps = 0;
+    while (session.next()) ++steps;
+    EXPECT_EQ(steps, session.plan().steps);
+    EXPECT_FALSE(session.begin_epoch());
+  }
+}
+
 TEST(TensorSession, ADeviceThatFailsIsTheSameErrorOnAllRanks) {
   for (const std::uint32_t threads : {0U, 1U}) {
     for (std::uint64_t seed = 0; seed < 3; ++seed) {

@@ -328,7 +328,7 @@ TEST_P(Everywhere, ABatchThatIsHeldKeepsItsMemory) {
     EXPECT_SAYS(text, "all 2 tensor batches are held");
   }
   // Longer than the placement.
-  placed.placement->settle();
+  placed.placement->settle(1);
   placed.placement.reset();
   Tensor seen;
   seen.type = Type::f16;
@@ -403,7 +403,7 @@ TEST_P(Devices, ABatchIsGivenBackWhenItIsRead) {
   placed.open();
   std::vector<TensorBatch> held;
   for (std::uint64_t step = 0; step < 3; ++step) {
-    placed.placement->settle();
+    placed.placement->settle(1);
     EXPECT_GE(*placed.given_back, static_cast<int>(step) - 1);
     held.push_back(placed.make(placed.batch(samples_from(step * 8, 8), step * 8)));
     if (placed.emulated() == nullptr) continue;
@@ -417,8 +417,24 @@ TEST_P(Devices, ABatchIsGivenBackWhenItIsRead) {
   for (std::uint64_t step = 0; step < 3; ++step) {
     expect_right(placed, held[step], samples_from(step * 8, 8), step * 8, 7);
   }
-  placed.placement->settle();
+  placed.placement->settle(0);
   EXPECT_EQ(*placed.given_back, 3);
+}
+
+/// However few of the batches after it are read in place.
+TEST_P(Devices, OnlyTheLastBatchIsKept) {
+  Placed placed(GetParam(), every_spec(), How{.batches = 4});
+  placed.open();
+  std::vector<TensorBatch> held;
+  for (std::uint64_t step = 0; step < 4; ++step) {
+    const std::uint64_t count = step == 0 ? 8 : 0;
+    held.push_back(placed.make(placed.batch(samples_from(0, count))));
+    placed.placement->settle(1);
+    if (step > 0) {
+      EXPECT_EQ(*placed.given_back, static_cast<int>(step) + 1);
+    }
+  }
+  expect_right(placed, held[0], samples_from(0, 8), 0, 7);
 }
 
 /// Nothing of it is read in place.

@@ -157,7 +157,7 @@ class Placed {
   }
 
   TensorBatch make(Batch batch, std::uint64_t key = 7) {
-    placement->settle();
+    placement->settle(1);
     placement->start(std::move(batch), key);
     return placement->finish();
   }
