@@ -20,7 +20,8 @@ std::unique_ptr<Backend> make_backend(std::span<const GradientParameter> paramet
   comm.broadcast(id, 0);
   std::unique_ptr<cuda::Collective> collective;
   comm::together(comm, [&] {
-    collective = cuda::make_collective(*device, id, comm.size(), comm.rank(), options.peer_timeout);
+    collective =
+        cuda::make_collective(*device, id, comm.size(), comm.rank(), connect_timeout(options));
   });
   comm::together(comm, [&] {
     backend =

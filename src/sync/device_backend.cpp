@@ -55,7 +55,7 @@ class DeviceBackend final : public Backend {
         collective_->all_reduce(sum.values(), *sums_);
         sums_->record(*sum.summed);
       }
-      await(*buckets_.back().summed, "the first sums have");
+      await(*buckets_.back().summed, "the first sums have", connect_timeout(options_));
     } catch (...) {
       abandon();
       throw;
@@ -126,7 +126,7 @@ class DeviceBackend final : public Backend {
     try {
       collective_->broadcast(bytes, root, *sums_);
       sums_->record(*event);
-      await(*event, "broadcast() has");
+      await(*event, "broadcast() has", options_.peer_timeout);
     } catch (...) {
       abandon();
       throw;
@@ -166,13 +166,13 @@ class DeviceBackend final : public Backend {
   }
 
   /// Waits on the host, as long as peers may be silent.
-  void await(cuda::Event& event, const char* what) {
+  void await(cuda::Event& event, const char* what, double timeout) {
     const auto start = Clock::now();
     while (!event.done()) {
       check_collective();
-      check(seconds_since(start) < options_.peer_timeout, ErrorCode::peer,
+      check(seconds_since(start) < timeout, ErrorCode::peer,
             "GradientSync: {} not ended on the device for {:.3g} s: a rank is silent", what,
-            options_.peer_timeout);
+            timeout);
       std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
   }

@@ -1,6 +1,7 @@
 // Interface of sync/: buckets of gradients, and what sums them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -91,6 +92,11 @@ class Backend {
   virtual void broadcast(std::span<std::byte>, int) {}
   [[nodiscard]] virtual std::string name() const = 0;
 };
+
+/// Seconds that the ranks may take to find each other by NCCL: some, however short their steps are.
+[[nodiscard]] inline double connect_timeout(const GradientSyncOptions& options) {
+  return std::max(options.peer_timeout, 60.0);
+}
 
 /// What Session makes its backend by. Collective; what it makes keeps references to all of them.
 using MakeBackend =
