@@ -105,7 +105,9 @@ part_sanitizer() {
 part_benches() {
   "$bin/gather_bench" >"$results/gather_bench.json"
   cat "$results/gather_bench.json"
-  echo "gather_bench.json"
+  mpirun -n 2 "$bin/sync_device_bench" 256 40 10 >"$results/sync_device_bench.json"
+  cat "$results/sync_device_bench.json"
+  echo "gather_bench.json, sync_device_bench.json"
 }
 
 part_train() {
