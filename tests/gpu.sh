@@ -79,8 +79,8 @@ part_build() {
 }
 
 part_topo() {
-  "$bin/faro" topo --report "$results/topo.json"
-  "$bin/faro" topo | grep 'tensors: '
+  mpirun -n 2 "$bin/faro" topo --report "$results/topo.json" | tee "$gpu/topo.txt"
+  grep 'tensors: ' "$gpu/topo.txt"
 }
 
 part_tests() {
@@ -114,8 +114,8 @@ part_train() {
   [[ -d ${FARO_DATA:-} ]] || skip "no Fashion-MNIST: set FARO_DATA to the directory of its IDX files"
   local data=$gpu/fashion
   [[ -d $data/test ]] || {
-    "$bin/faro" pack "$FARO_DATA" "$data/train" --split train --force
-    "$bin/faro" pack "$FARO_DATA" "$data/test" --split t10k --force
+    mpirun -n 4 "$bin/faro" pack "$FARO_DATA" "$data/train" --split train --force
+    mpirun -n 4 "$bin/faro" pack "$FARO_DATA" "$data/test" --split t10k --force
   }
   local job=("$bin/faro_train" "$data/train" --test "$data/test")
   mpirun -n 1 "${job[@]}" --epochs 1 --device host --log "$gpu/host.jsonl"

@@ -99,7 +99,11 @@ use_packages() {
   export PMIX_PREFIX=$prefix/usr PMIX_PKGDATADIR=$prefix/usr/share/pmix
   export PMIX_LIBDIR=$libraries/pmix2/lib PMIX_PKGLIBDIR=$libraries/pmix2/lib/pmix
   export PMIX_INSTALL_PREFIX=$prefix/usr
-  # Programs of ours find their libraries by themselves; these two do not.
+  export OMPI_MCA_plm_rsh_agent=sh  # Open MPI wants one to be there, for other hosts than this one
+  # Its libraries look for each other there alone; ours find what they need by themselves.
+  mkdir -p "$gpu/lib"
+  ln -sf "$libraries"/lib{mpi,open-,pmix,event,hwloc}*.so* "$gpu/lib/"
+  export LD_LIBRARY_PATH=$gpu/lib:$libraries/openmpi/lib:$libraries/pmix2/lib
   program mpirun "LD_LIBRARY_PATH=$paths" "$(first_of "$prefix"/usr/bin/{orterun,mpirun.openmpi})"
   program pkg-config "LD_LIBRARY_PATH=$paths" "PKG_CONFIG_SYSROOT_DIR=$prefix" \
     "PKG_CONFIG_LIBDIR=$libraries/pkgconfig:$prefix/usr/share/pkgconfig" "$prefix/usr/bin/pkgconf"
