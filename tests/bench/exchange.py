@@ -8,8 +8,10 @@ ratios within a repetition. "read" counts a consumer that reads every byte, whic
 
     tests/bench/exchange.py build/release/bin [--ranks 2 4 8] [--sizes 4K 100K 1M mixed] [--repetitions 7]
         [--seconds 0.2] [--json FILE] [--directory /dev/shm/x]
+    tests/bench/exchange.py build/release/bin --samples 1920 --sizes 4K 100K 1M
     tests/bench/exchange.py build/release/bin --overlap
 
+--samples: what a sample of each size costs where there are as many of each.
 --overlap: what a consumer waits that computes twice as long as the exchange takes, by bin/overlap_bench,
 and the CPU time of ranks whose consumers sleep for 10 s.
 """
@@ -26,12 +28,12 @@ SIZES = {"4K": (lambda _: 4096, 64), "100K": (lambda _: 100 << 10, 64), "1M": (l
 WAYS = ["faro, in place", "faro, gather", "alltoallv", "message each", "get each"]
 
 
-def make(directory, size):
+def make(directory, size, total):
     os.makedirs(directory)
     rng = random.Random(1)
     payload = rng.randbytes(2 << 20)
     for shard in range(SHARDS):
-        left = BYTES // SHARDS
+        left = total // SHARDS
         with tarfile.open(os.path.join(directory, f"s-{shard:02d}.tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
             i = 0
             while left > 0:
@@ -44,9 +46,10 @@ def make(directory, size):
 
 
 def measure(program, directory, size, ranks, options):
-    run = subprocess.run(["mpirun", "-n", str(ranks), program, directory, str(ranks * SIZES[size][1]),
-                          str(options.repetitions), str(options.seconds)], env=ENVIRONMENT, text=True,
-                         capture_output=True, timeout=900, check=False)
+    batch = 64 if options.samples else SIZES[size][1]
+    run = subprocess.run(["mpirun", "-n", str(ranks), program, directory, str(ranks * batch), str(options.repetitions),
+                          str(options.seconds)] + options.way, env=ENVIRONMENT, text=True, capture_output=True,
+                         timeout=900, check=False)
     if run.returncode != 0:
         sys.exit(f"{program} on {ranks} ranks: {run.stderr}")
     result = json.loads(run.stdout)
@@ -62,6 +65,15 @@ def ratio(result, over, under):
 
 def speed(result, way):
     return result["bytes"] / statistics.median(result["ways"][way]["seconds"]) / 1e9
+
+
+def per_sample(results):
+    print("faro in place, the same samples and batches: ns a sample (least to most), CPU ns")
+    for r in results:
+        times = sorted(s / r["samples"] * 1e9 for s in r["ways"]["faro, in place"]["seconds"])
+        cpu = statistics.median(r["ways"]["faro, in place"]["cpu_seconds"]) / r["samples"] * 1e9
+        print(f"  {r['size']:6}{r['ranks']:3} ranks, {r['samples']} samples: {statistics.median(times):.0f} "
+              f"({times[0]:.0f} to {times[-1]:.0f}), {cpu:.0f}")
 
 
 def table(results):
@@ -112,7 +124,9 @@ def main():
     parser.add_argument("--json", help="writes every repetition's figures there")
     parser.add_argument("--directory", help="keeps the data sets there")
     parser.add_argument("--overlap", action="store_true")
+    parser.add_argument("--samples", type=int, help="of each size, in batches of 64: faro in place alone")
     options = parser.parse_args()
+    options.way = ["faro, in place"] if options.samples else []
     if options.overlap:
         options.sizes = ["100K"]
     results = []
@@ -120,13 +134,13 @@ def main():
         for size in options.sizes:
             directory = os.path.join(options.directory or temporary, size)
             if not os.path.isdir(directory):
-                make(directory, size)
+                make(directory, size, options.samples * SIZES[size][0](random) if options.samples else BYTES)
             if options.overlap:
                 overlap(os.path.join(options.binaries, "overlap_bench"), directory, options)
                 return
             for ranks in options.ranks:
                 results.append(measure(os.path.join(options.binaries, "exchange_bench"), directory, size, ranks, options))
-    table(results)
+    (per_sample if options.samples else table)(results)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)

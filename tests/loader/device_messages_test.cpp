@@ -59,6 +59,7 @@ class Reachable final : public cuda::Device {
   std::unique_ptr<cuda::Memory> lock_pages(std::span<std::byte>) override { return nullptr; }
   std::unique_ptr<cuda::Stream> make_stream() override { return std::make_unique<Copies>(); }
   std::unique_ptr<cuda::Event> make_event() override { return std::make_unique<AtOnce>(); }
+  bool holds(const void*) const override { return false; }
   std::unique_ptr<cuda::Stream> borrow_stream(void*) override { return make_stream(); }
 
  private:
