@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 LACKS = "three hosts need root, `ip` (package iproute2) and `unshare`, `nsenter` (util-linux): "
 
@@ -73,6 +74,13 @@ class Host(Namespaces):
 
     def enter(self, *more):
         return super().enter("--mount", "--pid", *more)
+
+    def reaches(self, address):
+        """Whether it is refused a connection to a port where nobody listens."""
+        self.run("ip", "neigh", "flush", "dev", "eth0")
+        probe = subprocess.run([*self.enter(), "timeout", "1", "bash", "-c", f"exec 3<>/dev/tcp/{address}/9"],
+                               text=True, capture_output=True, check=False)
+        return "refused" in probe.stderr
 
     def shm(self):
         """The names in its /dev/shm."""
@@ -164,6 +172,19 @@ class Hosts:
     def link(self, number, state):
         """state: "down", as where its cable is pulled, or "up"."""
         self.switch.run("ip", "link", "set", f"port{number + 1}", state)
+        if state == "up":
+            self.await_reach(number)
+
+    def await_reach(self, number):
+        """Until a host and all others reach each other: after a link was down they have given each other
+        up for a while, and Open MPI does not try twice."""
+        deadline = time.monotonic() + 20
+        for other in [*self.all[:number], *self.all[number + 1:]]:
+            for one, another in ((self.all[number], other), (other, self.all[number])):
+                while not one.reaches(another.address):
+                    if time.monotonic() > deadline:
+                        raise RuntimeError(f"{one.name} does not reach {another.name}")
+                    time.sleep(0.1)
 
     def close(self):
         for namespaces in [*self.all, self.switch]:
