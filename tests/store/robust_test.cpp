@@ -94,7 +94,9 @@ TEST(Hedging, AStalledRequestIsRaced) {
     });
     EXPECT_LT(took, 10.0) << path;
     const auto log = server.log(path);
-    ASSERT_EQ(log.size(), 2u) << path;
+    // On a busy machine the second is slow itself, and raced again.
+    ASSERT_GE(log.size(), 2u) << path;
+    EXPECT_LE(log.size(), 3u) << path;
     EXPECT_NE(log[0].at("connection"), log[1].at("connection"));
     EXPECT_EQ(log[0].at("range"), log[1].at("range"));
     const auto& counters = reader.client.counters();
