@@ -188,15 +188,15 @@ class ThreeHosts(Failures, OnHosts):
     KEEPALIVE = {"OMPI_MCA_oob_tcp_keepalive_time": "10", "OMPI_MCA_oob_tcp_keepalive_intvl": "2",
                  "OMPI_MCA_oob_tcp_keepalive_probes": "5"}
 
-    def begin(self, **options):
+    def begin(self, *arguments, **options):
         """Once more where Open MPI did not get through to itself at the start, as it says."""
         try:
-            return super().begin(**options)
+            return super().begin(*arguments, **options)
         except AssertionError as error:
             if "Open MPI failed to TCP connect to a peer" not in str(error):
                 raise
             print("Open MPI failed to connect at the start of a job: begun once more", file=sys.stderr)
-        return super().begin(**options)
+        return super().begin(*arguments, **options)
 
     def cut(self, **options):
         """A job, and the link of its second host pulled."""
