@@ -263,7 +263,8 @@ TEST(CudaNet, IsTheHostsNet) {
 }
 
 TEST(CudaNet, IsAnErrorWithoutCuda) {
-  if (faro::cuda::probe().usable) GTEST_SKIP() << "there is a GPU";
+  if (faro::cuda::probe().usable)
+    GTEST_SKIP() << "there is a GPU, and this is what is said without one";
   EXPECT_EQ(faro::test::error_of([] { (void)make_cuda_net(3, 0); }).code(),
             faro::ErrorCode::device);
 }

@@ -49,18 +49,12 @@ class Images {
     config.end = EndPolicy::pad;
     config.seed = 5;
     config.peer_timeout = 20;
-    TensorSpec image;
-    image.name = "image";
-    image.field = "png";
-    image.decode = Decode::png;
-    image.channels = 1;
-    image.shape = {side, side};
     TensorSpec label;
     label.name = "label";
     label.field = "cls";
     label.decode = Decode::label;
     label.classes = 10;
-    tensors.tensors = {image, label};
+    tensors.tensors = {grey(side, side), label};
     tensors.device = "host";
     tensors.max_pixels = 1U << 16;
   }

@@ -10,16 +10,6 @@ namespace {
 
 using transform::Draws;
 
-TensorSpec grey(std::uint64_t height, std::uint64_t width) {
-  TensorSpec spec;
-  spec.name = "image";
-  spec.field = "png";
-  spec.decode = Decode::png;
-  spec.channels = 1;
-  spec.shape = {height, width};
-  return spec;
-}
-
 TensorSpec raw(std::vector<std::uint64_t> shape, Type type) {
   TensorSpec spec;
   spec.name = "x";

@@ -14,6 +14,17 @@
 
 namespace faro::test {
 
+/// A grey PNG of that size, as it is.
+inline TensorSpec grey(std::uint64_t height, std::uint64_t width) {
+  TensorSpec spec;
+  spec.name = "image";
+  spec.field = "png";
+  spec.decode = Decode::png;
+  spec.channels = 1;
+  spec.shape = {height, width};
+  return spec;
+}
+
 inline std::span<const std::byte> as_bytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
