@@ -17,8 +17,9 @@ class Support(Test):
         self.assertEqual(tagged(job.tag), [])
 
     def test_process_left(self):
-        with self.assertRaisesRegex(AssertionError, r"left: processes \[\d+\]"):
-            Job(["sh", "-c", "setsid sleep 60 & exit 0"], self.dir).wait()
+        with self.assertRaisesRegex(AssertionError, r"left: processes \[\d+"):
+            Job(["sh", "-c", "setsid sh -c 'touch runs; sleep 60; true' & "
+                 "until [ -e runs ]; do sleep 0.02; done"], self.dir).wait()
 
     def test_file_left(self):
         name = f"faro-e2e-{uuid.uuid4().hex}"
