@@ -19,7 +19,7 @@ What came of it: summary.json, summary.txt and log.txt in $OUT, else in build/gp
 
 pack: for a machine that has CUDA, a C++ compiler, CMake and Ninja, but neither faro's packages nor a
 network. Run on a Debian machine that has built faro, it gathers the packages' headers and libraries,
-Open MPI and Fashion-MNIST in build/gpu/packages.tar.xz. Copy the source tree with that file there.
+Open MPI, nginx and Fashion-MNIST in build/gpu/packages.tar.xz. Copy the source tree with that file there.
 EOF
 }
 
@@ -107,7 +107,8 @@ part_benches() {
   cat "$results/gather_bench.json"
   mpirun -n 2 "$bin/sync_device_bench" 256 40 10 >"$results/sync_device_bench.json"
   cat "$results/sync_device_bench.json"
-  echo "gather_bench.json, sync_device_bench.json"
+  python3 tests/bench/place.py "$bin" --device cuda --json "$results/place.json"
+  echo "gather_bench.json, sync_device_bench.json, place.json"
 }
 
 part_train() {

@@ -14,8 +14,6 @@ PARTS: plain, tls (as fast as the machine), limited (30 MB/s a request, 30 ms to
 """
 import argparse, io, json, os, random, shutil, socket, statistics, subprocess, sys, tarfile, tempfile, time
 
-import h5py
-
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                    OMPI_MCA_hwloc_base_binding_policy="none")
 EPOCHS = 3
@@ -23,23 +21,28 @@ SHARDS = 32
 CONNECTION = 30 << 20  # bytes/s: nginx's "30m"
 FIRST_BYTE = 0.03      # seconds
 REQUEST = 8 << 20      # the engine's largest range
-NGINX = """load_module /usr/lib/nginx/modules/ndk_http_module.so;
-load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
-daemon off; master_process off; pid nginx.pid; events {{ worker_connections 1024; }}
+NGINX = """{modules}daemon off; master_process off; pid nginx.pid; events {{ worker_connections 1024; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; root {data};
   client_body_temp_path tmp/b; proxy_temp_path tmp/p; fastcgi_temp_path tmp/f; uwsgi_temp_path tmp/u;
-  scgi_temp_path tmp/s; ssl_certificate srv.pem; ssl_certificate_key srv.key;
-  server {{ listen 127.0.0.1:{plain}; }}
-  server {{ listen 127.0.0.1:{tls} ssl; }}
-  server {{ listen 127.0.0.1:{limited}; limit_rate 30m; sendfile_max_chunk 256k; autoindex on;
-    access_by_lua_block {{ ngx.sleep({first}) }} }}
-  server {{ listen 127.0.0.1:{slow}; limit_rate 30m; sendfile_max_chunk 256k;
-    access_by_lua_block {{ ngx.sleep(math.random() < .01 and {long} or {first}) }} }}
-  server {{ listen 127.0.0.1:{errors};
-    access_by_lua_block {{ if math.random() < .1 then return ngx.exit(503) end }} }}
-}}
+  scgi_temp_path tmp/s;
+{servers}}}
 """
+LUA = """load_module /usr/lib/nginx/modules/ndk_http_module.so;
+load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
+"""
+# What stands behind a server's address. FAR: 100 times what a request takes where nothing is slow.
+FAR = 100 * (FIRST_BYTE + REQUEST / CONNECTION)
+SERVERS = {
+    "plain": ";",
+    "tls": " ssl; ssl_certificate srv.pem; ssl_certificate_key srv.key;",
+    "limited": f"""; limit_rate 30m; sendfile_max_chunk 256k; autoindex on;
+    access_by_lua_block {{ ngx.sleep({FIRST_BYTE}) }}""",
+    "slow": f"""; limit_rate 30m; sendfile_max_chunk 256k;
+    access_by_lua_block {{ ngx.sleep(math.random() < .01 and {FAR} or {FIRST_BYTE}) }}""",
+    "errors": """;
+    access_by_lua_block { if math.random() < .1 then return ngx.exit(503) end }""",
+}
 
 
 def make(directory):
@@ -66,25 +69,30 @@ def free_ports(count):
     return ports
 
 
+def nginx():
+    """The program, or None."""
+    return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+
+
 class Server:
-    def __init__(self, folder, data):
+    """An nginx that serves the folder `data` as each of the names of SERVERS."""
+
+    def __init__(self, folder, data, names=tuple(SERVERS)):
         os.makedirs(os.path.join(folder, "tmp"))
         os.chmod(folder, 0o755)
         self.ca = os.path.join(folder, "srv.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                        "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-                        "-keyout", os.path.join(folder, "srv.key"), "-out", self.ca],
-                       check=True, stderr=subprocess.DEVNULL)
-        names = ("plain", "tls", "limited", "slow", "errors")
+        if "tls" in names:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                            "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+                            "subjectAltName=IP:127.0.0.1", "-keyout", os.path.join(folder, "srv.key"), "-out",
+                            self.ca], check=True, stderr=subprocess.DEVNULL)
         ports = dict(zip(names, free_ports(len(names))))
         self.uris = {name: f"http{'s' if name == 'tls' else ''}://127.0.0.1:{port}" for name, port in ports.items()}
-        # 100 times what a request takes where nothing is slow.
-        long = 100 * (FIRST_BYTE + REQUEST / CONNECTION)
+        servers = "".join(f"  server {{ listen 127.0.0.1:{port}{SERVERS[name]} }}\n" for name, port in ports.items())
         with open(os.path.join(folder, "nginx.conf"), "w", encoding="utf-8") as file:
-            file.write(NGINX.format(data=data, first=FIRST_BYTE, long=long, **ports))
-        nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", nginx, "-p", folder, "-c", "nginx.conf",
-                                         "-e", "error.log"])
+            file.write(NGINX.format(modules=LUA if "lua" in servers else "", data=data, servers=servers))
+        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", nginx(), "-p", folder, "-c",
+                                         "nginx.conf", "-e", "error.log"])
         for port in ports.values():
             for _ in range(250):
                 with socket.socket() as probe:
@@ -99,10 +107,25 @@ class Server:
         self.process.wait()
 
 
+def receive(binaries, how, connections, ranges, passes, *ca):
+    """What bin/store_limit takes for them, a pass each; the first one warms up. Ranges: URI, offset, length."""
+    lines = "".join(f"{uri} {offset} {length}\n" for uri, offset, length in ranges)
+    run = subprocess.run([os.path.join(binaries, "store_limit"), how, str(connections), str(passes), *ca], input=lines,
+                         capture_output=True, text=True, check=True, timeout=600)
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def cut(blocks):
+    """Ranges as the engine's, of (URI, offset, length), in some order that is always the same."""
+    random.Random(1).shuffle(blocks)
+    return [(uri, offset + at, min(REQUEST, length - at))
+            for uri, offset, length in blocks for at in range(0, length, REQUEST)]
+
+
 class Bench:
     def __init__(self, binaries, server, folder, pairs):
         self.binaries, self.server, self.folder, self.pairs = binaries, server, folder, pairs
-        self.manifests, self.lists = {}, {}
+        self.manifests, self.ranges = {}, {}
 
     def program(self, name):
         return os.path.join(self.binaries, name)
@@ -111,7 +134,8 @@ class Bench:
         return f"{self.server.uris[name]}/s-{{0000..{SHARDS - 1:04d}}}.tar"
 
     def manifest(self, name):
-        """Of the same shards under another name; ranges as lines for store_limit."""
+        """Of the same shards under another name; ranges for store_limit."""
+        import h5py  # other benchmarks use this file, and do without it
         if name not in self.manifests:
             file = os.path.join(self.folder, f"{name}.h5")
             subprocess.run([self.program("faro"), "index", self.data(name), "--manifest", file, "--ca-file",
@@ -120,10 +144,8 @@ class Bench:
                 shards = [row["uri"].decode() for row in manifest["shards"][:]]
                 blocks = [(shards[row["shard"]], int(row["offset"]), int(row["length"]))
                           for row in manifest["blocks"][:]]
-            random.Random(1).shuffle(blocks)
             self.manifests[name] = file
-            self.lists[name] = "".join(f"{uri} {offset + at} {min(REQUEST, length - at)}\n"
-                                       for uri, offset, length in blocks for at in range(0, length, REQUEST))
+            self.ranges[name] = cut(blocks)
         return self.manifests[name]
 
     def faro(self, name, *extra, epochs=EPOCHS, memory="2G"):
@@ -149,9 +171,7 @@ class Bench:
     def limit(self, how, name, connections):
         """Bytes/s and CPU seconds a GB of the passes after the first."""
         self.manifest(name)
-        run = subprocess.run([self.program("store_limit"), how, str(connections), str(EPOCHS), self.server.ca],
-                             input=self.lists[name], capture_output=True, text=True, check=True, timeout=600)
-        passes = [json.loads(line) for line in run.stdout.splitlines()][1:]
+        passes = receive(self.binaries, how, connections, self.ranges[name], EPOCHS, self.server.ca)[1:]
         total = sum(one["bytes"] for one in passes)
         return (total / sum(one["seconds"] for one in passes), sum(one["cpu_seconds"] for one in passes) / total * 1e9)
 
@@ -205,7 +225,7 @@ def rclone(bench):
     if shutil.which("rclone") is None:
         print("rclone: not installed (Debian: rclone)")
         return
-    total = sum(int(line.split()[2]) for line in bench.lists["limited"].splitlines())
+    total = sum(length for _, _, length in bench.ranges["limited"])
     for streams in (["--transfers", "16", "--multi-thread-streams", "8", "--multi-thread-cutoff", "1M"],
                     ["--transfers", "4"]):
         speeds = []
@@ -271,4 +291,5 @@ def main():
             server.stop()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ dev_packages() {
   mapfile -t queue < <(jobs/setup.sh --list |
     grep -vxE 'g\+\+|cmake|ninja-build|pkg-config|openmpi-bin')
   queue+=(libgtest-dev pkgconf pkgconf-bin openmpi-bin openmpi-common libopenmpi3 libpmix2)
+  queue+=(nginx)  # the store of tests/bench/place.py
   while [[ ${#queue[@]} -gt 0 ]]; do
     package=${queue[0]}
     queue=("${queue[@]:1}")
@@ -51,7 +52,7 @@ pack() {
     awk '!/\.a$/ || /\/lib(pugixml|gtest|gtest_main|gmock|gmock_main)\.a$/' |
     while read -r file; do if [[ ! -d $file || -L $file ]]; then echo "$file"; fi; done >"$list"
   # The libraries that those libraries and programs need.
-  grep -E '\.so(\.|$)|/bin/' "$list" >"$stage/programs"
+  grep -E '\.so(\.|$)|/s?bin/' "$list" >"$stage/programs"
   { xargs ldd <"$stage/programs" 2>/dev/null || true; } |  # scripts are none of ldd's
     sed -nE 's/.* => (\/[^ ]+) .*/\1/p' | sort -u | grep -vE "$base" |
     cat - <(grep -E '\.so$' "$list") |
@@ -107,6 +108,9 @@ use_packages() {
   program mpirun "LD_LIBRARY_PATH=$paths" "$(first_of "$prefix"/usr/bin/{orterun,mpirun.openmpi})"
   program pkg-config "LD_LIBRARY_PATH=$paths" "PKG_CONFIG_SYSROOT_DIR=$prefix" \
     "PKG_CONFIG_LIBDIR=$libraries/pkgconfig:$prefix/usr/share/pkgconfig" "$prefix/usr/bin/pkgconf"
+  if [[ -x $prefix/usr/sbin/nginx ]]; then
+    program nginx "LD_LIBRARY_PATH=$paths" "$prefix/usr/sbin/nginx"
+  fi
   # A newer compiler's new warnings are no reason to stop here.
   printf '#!/bin/sh\nexec "$@" -Wno-error\n' >"$gpu/bin/without-werror"
   chmod +x "$gpu/bin/without-werror"
