@@ -84,6 +84,22 @@ std::span<std::byte> Arrivals::data(std::uint64_t round) const {
                          shape_.bytes);
 }
 
+void Arrivals::mirror_to(std::span<std::byte> device) {
+  check(members_ == 1 && device.size() >= buffers_memory().size(), ErrorCode::internal,
+        "arrival buffers of {} ranks with {} bytes cannot be mirrored in {}", members_,
+        buffers_memory().size(), device.size());
+  device_ = device;
+}
+
+std::span<std::byte> Arrivals::buffers_memory() const {
+  return memory_.last(shape_.buffers * shape_.bytes);
+}
+
+std::span<std::byte> Arrivals::mirror(std::span<const std::byte> room) const {
+  const auto offset = static_cast<std::uint64_t>(room.data() - buffers_memory().data());
+  return device_.subspan(offset, room.size());
+}
+
 void Arrivals::want(std::uint64_t round, std::uint64_t lane) {
   store(this->lane(round, lane).wanted, round + 1);
 }
@@ -142,7 +158,7 @@ void Arrivals::prepare(std::uint64_t bytes) {
 
 void Arrivals::touch(std::uint64_t round, std::uint64_t bytes) {
   auto& there = touched_[round % shape_.buffers];
-  if (bytes <= there) return;
+  if (bytes <= there || mirrored()) return;
   populate(data(round).subspan(there, bytes - there), members_ > 1, name);
   there = bytes;
   std::atomic_ref peak(buffer(round).peak);

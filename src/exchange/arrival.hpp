@@ -40,6 +40,14 @@ class Arrivals {
 
   [[nodiscard]] std::uint64_t buffers() const noexcept { return shape_.buffers; }
 
+  /// Has samples come into a device's memory, as large as buffers_memory(). They keep their
+  /// addresses in the host's, where only what the host looks at is filled in. Not with others.
+  void mirror_to(std::span<std::byte> device);
+  [[nodiscard]] bool mirrored() const noexcept { return !device_.empty(); }
+  /// Where in the device's memory the bytes of room() are.
+  [[nodiscard]] std::span<std::byte> mirror(std::span<const std::byte> room) const;
+  [[nodiscard]] std::span<std::byte> buffers_memory() const;
+
   /// This rank needs what comes on a lane in the round. \param round counted from 0
   void want(std::uint64_t round, std::uint64_t lane);
   /// It has said so of all that it needs.
@@ -56,7 +64,8 @@ class Arrivals {
   /// The message that has come on a lane in the round; empty as long as it has not.
   [[nodiscard]] std::span<const std::byte> message(std::uint64_t round, std::uint64_t lane) const;
 
-  /// Takes the first bytes of every buffer from the system, ahead of need.
+  /// Takes the first bytes of every buffer from the system, ahead of need. Not of those that are
+  /// mirrored: most of what they have room for is never there.
   void prepare(std::uint64_t bytes);
   /// Whether other ranks have them too.
   [[nodiscard]] bool shared() const noexcept { return members_ > 1; }
@@ -90,6 +99,7 @@ class Arrivals {
   std::unique_ptr<comm::SharedMemory> shared_;
   std::optional<PrivateMemory> private_;
   std::span<std::byte> memory_;
+  std::span<std::byte> device_;
   std::vector<std::uint64_t> touched_;  // by buffer: bytes that are there for this rank
 };
 

@@ -24,10 +24,13 @@ Exchange::Exchange(const manifest::Manifest& manifest, Schedule& schedule, Arena
       options_(options),
       route_(options.nodes, static_cast<std::uint32_t>(comm.rank()), options.way, options.parts),
       arrivals_(arrivals),
-      outgoing_(manifest, arena, comm, route_, options.send_bytes, options.message_limit),
+      outgoing_(manifest, arena, comm, route_, options.send_bytes, options.message_limit,
+                options.hide),
       agreement_(comm, options.pressure),
       roll_call_(comm, options.grace) {
   check(!route_.remote() || arrivals != nullptr, ErrorCode::internal, "no arrival buffers");
+  check(!options.hide || (route_.remote() && arrivals->mirrored()), ErrorCode::internal,
+        "samples for a device, and no memory of its own to receive them");
   if (route_.remote()) {
     inbound_.emplace(route_, *arrivals, comm);
     outgoing_.prepare(options.usual_bytes);

@@ -33,6 +33,8 @@ struct ExchangeOptions {
   std::uint64_t send_bytes = 0;     ///< packed and under way at once
   std::uint64_t message_limit = 0;  ///< bytes of a piece of a message
   std::uint64_t usual_bytes = 0;    ///< that a round brings: taken ahead of need
+  /// Where samples come into devices' memory (Arrivals::mirror), on all ranks or none; else empty.
+  Hide hide;
   /// Seconds after which a rank whose blocks are not there yet tells the others that it is alive.
   double heartbeat = 1;
   /// Seconds that a rank has to answer when it is asked whether it is still there.

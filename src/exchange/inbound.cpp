@@ -68,14 +68,7 @@ void Inbound::receive(const comm::Incoming& incoming) {
             !came_.contains(from),
         ErrorCode::internal, "rank {} sends what nobody awaits", source);
   auto& message = receiving_[from];
-  if (!message.bytes.empty()) {  // a further piece
-    check(incoming.bytes <= message.bytes.size() - message.asked, ErrorCode::internal,
-          "rank {} sends too much", source);
-    message.operations.push_back(
-        comm_.start_receive(incoming, message.bytes.subspan(message.asked, incoming.bytes)));
-    message.asked += incoming.bytes;
-    return;
-  }
+  if (!message.bytes.empty()) return receive_piece(incoming, message);
   if (incoming.bytes > sizeof(MessageHeader)) {  // the whole message
     message.bytes = arrivals_.room(round_, incoming.bytes);
     message.asked = incoming.bytes;
@@ -87,9 +80,24 @@ void Inbound::receive(const comm::Incoming& incoming) {
       comm_.start_receive(incoming, std::as_writable_bytes(std::span(&header, 1)));
   while (!operation->done()) {
   }
+  check(header.apart == 0 || (arrivals_.mirrored() && header.apart < header.bytes),
+        ErrorCode::internal, "rank {} sends to a device", source);
   message.bytes = arrivals_.room(round_, header.bytes);
+  message.apart = header.apart;
   std::memcpy(message.bytes.data(), &header, sizeof(header));
   message.asked = sizeof(header);
+}
+
+void Inbound::receive_piece(const comm::Incoming& incoming, Receiving& message) {
+  const auto apart_from = message.bytes.size() - message.apart;
+  const bool apart = message.asked >= apart_from;
+  const auto end = apart ? message.bytes.size() : apart_from;
+  check(incoming.bytes <= end - message.asked, ErrorCode::internal, "rank {} sends too much",
+        incoming.source);
+  const auto room = message.bytes.subspan(message.asked, incoming.bytes);
+  message.operations.push_back(
+      comm_.start_receive(incoming, apart ? arrivals_.mirror(room) : room));
+  message.asked += incoming.bytes;
 }
 
 bool Inbound::complete() {
@@ -101,6 +109,7 @@ bool Inbound::complete() {
       ++at;
       continue;
     }
+    if (message.apart > 0) uncover(message.bytes);
     arrivals_.arrived(round_, lane(from, route_.received_part(from)), message.bytes);
     received_ += message.bytes.size();
     came_.insert(from);
@@ -119,6 +128,36 @@ bool Inbound::resolve() {
            resolve(message, entry.second);
            return true;
          }) > 0;
+}
+
+/// Fills in what the host looks at of samples that are in the device's memory.
+void Inbound::uncover(std::span<std::byte> message) const {
+  MessageHeader header;
+  std::memcpy(&header, message.data(), sizeof(header));
+  const auto apart_from = message.size() - header.apart;
+  const auto head = sizeof(header) + header.sections * sizeof(Section);
+  constexpr auto each = sizeof(std::uint64_t) + sizeof(Hidden);
+  check(head <= apart_from && header.samples <= (apart_from - head) / each, ErrorCode::internal,
+        "a message's head of {} bytes tells of {} samples", apart_from, header.samples);
+  const auto* sizes = message.data() + head;
+  const auto* hides = sizes + header.samples * sizeof(std::uint64_t);
+  auto shown = message.first(apart_from).subspan(head + header.samples * each);
+  auto rest = message.last(header.apart);
+  for (std::uint64_t i = 0; i < header.samples; ++i) {
+    std::uint64_t size = 0;
+    Hidden hidden;
+    std::memcpy(&size, sizes + i * sizeof(size), sizeof(size));
+    std::memcpy(&hidden, hides + i * sizeof(hidden), sizeof(hidden));
+    const auto [begin, length] = hidden;
+    check(size <= rest.size() && begin <= size && length <= size - begin &&
+              size - length <= shown.size(),
+          ErrorCode::internal, "a message shows too little of sample {}", i);
+    std::ranges::copy(shown.first(begin), rest.begin());
+    const auto end = size - begin - length;
+    std::ranges::copy(shown.subspan(begin, end), rest.last(rest.size() - begin - length).begin());
+    shown = shown.subspan(begin + end);
+    rest = rest.subspan(size);
+  }
 }
 
 void Inbound::resolve(std::span<const std::byte> message,
@@ -143,7 +182,8 @@ void Inbound::resolve(std::span<const std::byte> message,
     before.bytes += section.bytes;
     std::memcpy(&section, message.data() + sizeof(header) + i * sizeof(section), sizeof(section));
   }
-  auto rest = message.subspan(head + header.samples * sizeof(std::uint64_t));
+  auto rest = header.apart > 0 ? message.last(header.apart)
+                               : message.subspan(head + header.samples * sizeof(std::uint64_t));
   check(section.samples == slots.size() && before.samples + section.samples <= header.samples &&
             before.bytes <= rest.size() && section.bytes <= rest.size() - before.bytes,
         ErrorCode::internal, "{} samples came in round {} where {} are awaited", section.samples,

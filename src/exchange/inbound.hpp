@@ -43,10 +43,13 @@ class Inbound {
  private:
   struct Receiving {
     std::span<std::byte> bytes;  // where it lies, once its header has come
+    std::uint64_t apart = 0;     // at its end, that come into the device's memory
     std::uint64_t asked = 0;     // bytes of it that are received or being received
     std::vector<std::unique_ptr<comm::Operation>> operations;
   };
   void receive(const comm::Incoming& incoming);
+  void receive_piece(const comm::Incoming& incoming, Receiving& message);
+  void uncover(std::span<std::byte> message) const;
   void know_outstanding();
   bool complete();
   bool resolve();

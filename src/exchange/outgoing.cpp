@@ -34,12 +34,14 @@ StoredSample sample_in_arena(const manifest::Manifest& manifest, const Arena& ar
 }
 
 Outgoing::Outgoing(const manifest::Manifest& manifest, Arena& arena, comm::Communicator& comm,
-                   const Route& route, std::uint64_t ring_bytes, std::uint64_t piece_bytes)
+                   const Route& route, std::uint64_t ring_bytes, std::uint64_t piece_bytes,
+                   Hide hide)
     : manifest_(manifest),
       arena_(arena),
       comm_(comm),
       route_(route),
       piece_bytes_(std::min(piece_bytes, std::max(ring_bytes / 2, std::uint64_t{64}))),
+      hide_(std::move(hide)),
       ring_(route.remote() ? ring_bytes : 0) {}
 
 /// Whether this rank sends the samples of its group for that rank.
@@ -147,23 +149,32 @@ void Outgoing::abandon() {
 
 void Outgoing::start(Message& message) {
   const auto receivers = route_.receivers(message.group, message.part);
-  MessageHeader header{number_, receivers.size(), message.parcels.size(), 0};
+  auto& header = message.header;
+  header = {number_, receivers.size(), message.parcels.size(), 0, 0};
   constexpr auto words = sizeof(header) / sizeof(std::uint64_t);
   auto& head = message.head;
   head.resize(words + 2 * receivers.size());
   message.pieces.emplace_back();  // the head
+  std::vector<Hidden> hidden;
   std::size_t section = 0;
   for (const auto& [to, place] : message.parcels) {
     const auto reader = plan_->order.reader(place.turn);
-    const auto sample =
-        sample_in_arena(manifest_, arena_, *plan_, route_.node_rank(reader), place).bytes;
+    const auto sample = sample_in_arena(manifest_, arena_, *plan_, route_.node_rank(reader), place);
     while (receivers[section] != to) ++section;
     head[words + 2 * section] += 1;
-    head[words + 2 * section + 1] += sample.size();
-    head.push_back(sample.size());
-    header.bytes += sample.size();
-    if (!sample.empty()) message.pieces.push_back(sample);
+    head[words + 2 * section + 1] += sample.bytes.size();
+    head.push_back(sample.bytes.size());
+    header.bytes += sample.bytes.size();
+    if (hide_) {
+      const auto& block = manifest_.blocks[plan_->order.block(place.turn)];
+      hidden.push_back(
+          hide_(sample, block.first_sample + place.index, block.offset == 0 && place.index == 0));
+      message.pieces.push_back(sample.bytes);
+    } else if (!sample.bytes.empty()) {
+      message.pieces.push_back(sample.bytes);
+    }
   }
+  if (hide_) set_apart(message, hidden);
   header.bytes += head.size() * sizeof(std::uint64_t);
   std::memcpy(head.data(), &header, sizeof(header));
   message.pieces[0] = std::as_bytes(std::span(head));
@@ -174,11 +185,38 @@ void Outgoing::start(Message& message) {
   largest_ = std::max(largest_.load(), header.bytes);
 }
 
-bool Outgoing::send_some(Message& message, int tag) {
+/// Has what is not hidden go before the samples' bytes, which are for the device.
+void Outgoing::set_apart(Message& message, std::span<const Hidden> hidden) {
+  auto& header = message.header;
+  header.apart = header.bytes;
+  const auto given = std::move(message.pieces);
+  const auto samples = std::span(given).subspan(1);
+  message.pieces.assign(1, {});  // the head
+  const auto add = [&](std::span<const std::byte> piece) {
+    if (!piece.empty()) message.pieces.push_back(piece);
+  };
+  for (std::size_t i = 0; i < hidden.size(); ++i) {
+    const auto [begin, length] = hidden[i];
+    message.head.insert(message.head.end(), {begin, length});
+    header.bytes += samples[i].size() - length;
+    add(samples[i].first(begin));
+    add(samples[i].subspan(begin + length));
+  }
+  std::ranges::for_each(samples, add);
+}
+
+std::uint64_t Outgoing::next_bytes(const Message& message) const {
+  const auto& header = message.header;
+  const auto sent = header.bytes - message.left;
   // What is cut sends its header alone first: it tells how much room the rest needs.
-  const bool whole = message.left <= piece_bytes_;
-  const bool first = message.left == message.head[3];
-  const auto bytes = first && !whole ? sizeof(MessageHeader) : std::min(message.left, piece_bytes_);
+  const bool whole = header.apart == 0 && message.left <= piece_bytes_;
+  if (sent == 0 && !whole) return sizeof(header);
+  const auto apart_from = header.bytes - header.apart;
+  return std::min(sent < apart_from ? apart_from - sent : message.left, piece_bytes_);
+}
+
+bool Outgoing::send_some(Message& message, int tag) {
+  const auto bytes = next_bytes(message);
   const auto room = ring_.take(bytes);
   if (room.empty()) return false;
   auto rest = room;

@@ -33,8 +33,9 @@ class Outgoing {
  public:
   /// Keeps references to all of them. \param ring_bytes of what is under way, at least 64
   /// \param piece_bytes of a piece at most; never more than half a ring
+  /// \param hide where samples go to devices' memory; else empty
   Outgoing(const manifest::Manifest& manifest, Arena& arena, comm::Communicator& comm,
-           const Route& route, std::uint64_t ring_bytes, std::uint64_t piece_bytes);
+           const Route& route, std::uint64_t ring_bytes, std::uint64_t piece_bytes, Hide hide);
 
   /// Gathers what the round sends. The windows are those of the round's plan.
   void begin(std::uint64_t number, const Round& round, const std::shared_ptr<const EpochPlan>& plan,
@@ -63,6 +64,7 @@ class Outgoing {
     std::uint32_t part = 0;
     std::vector<Parcel> parcels;
     // Once it is begun: what it is made of, and how far that is sent.
+    MessageHeader header;
     std::vector<std::uint64_t> head;
     std::vector<std::span<const std::byte>> pieces;
     std::size_t piece = 0;
@@ -71,6 +73,8 @@ class Outgoing {
   void sort_window(const order::WindowOrder& window);
   [[nodiscard]] bool is_mine(std::uint32_t to) const;
   void start(Message& message);
+  void set_apart(Message& message, std::span<const Hidden> hidden);
+  [[nodiscard]] std::uint64_t next_bytes(const Message& message) const;
   bool send_some(Message& message, int tag);
 
   const manifest::Manifest& manifest_;
@@ -78,6 +82,7 @@ class Outgoing {
   comm::Communicator& comm_;
   const Route& route_;
   std::uint64_t piece_bytes_;
+  Hide hide_;
   SendRing ring_;
   std::uint64_t number_ = 0;
   std::shared_ptr<const EpochPlan> plan_;
@@ -88,11 +93,6 @@ class Outgoing {
   std::atomic<std::uint64_t> largest_ = 0;
 };
 
-/// A sample in the arena.
-struct StoredSample {
-  std::span<const std::byte> bytes;
-  format::Outline outline;
-};
 /// \param begin of the block, as it lies there
 [[nodiscard]] StoredSample sample_of_block(const std::byte* begin, const manifest::Block& block,
                                            std::uint64_t index);
