@@ -20,6 +20,7 @@ struct TensorPlan {
   std::uint64_t ring_bytes = 0;     ///< of all of them, in the device's memory or the host's
   std::uint64_t pinned_bytes = 0;   ///< page-locked, from which a device makes them
   std::uint64_t scratch_bytes = 0;  ///< at most, for decoded images
+  std::uint64_t arrival_bytes = 0;  ///< in the device's memory, for samples of other nodes
   std::uint64_t host_bytes = 0;     ///< of all this, what counts against Config::memory
 };
 

@@ -139,6 +139,10 @@ enum class BadSample {
 struct TensorConfig {
   std::vector<TensorSpec> tensors;
   std::string device = "auto";  ///< auto (a GPU where every rank has one) | host | cuda
+  /// Where other nodes' samples arrive when tensors are made on a GPU: host (page-locked memory),
+  /// or device: the GPU's, where a message shows that MPI takes it, else the host's. For codes that
+  /// do not use NCCL on that GPU, see GradientSync.
+  std::string arrivals = "host";
   BadSample on_bad_sample = BadSample::error;
   /// Threads that work on the next batch while the consumer computes; 0: none, the work is done in
   /// next(); left out: the cores that the node's ranks leave free, 8 at most.

@@ -84,11 +84,7 @@ Batch make(exchange::LocalBatch local, std::uint64_t epoch, const format::Format
   for (std::size_t i = 0; i < refs.size(); ++i) {
     if (i + ahead < refs.size()) prefetch_head(refs[i + ahead]);
     const auto& ref = refs[i];
-    if (ref.outline.none()) {
-      format.fields(ref.bytes, ref.number, ref.starts_shard, parsed);
-    } else {
-      format.outlined_fields(ref.bytes, ref.outline, parsed);
-    }
+    format::parse(format, ref.bytes, ref.outline, ref.number, ref.starts_shard, parsed);
     // The fields' memory may still move: only their number counts for now.
     impl->samples.push_back(
         {ref.number, parsed.key, ref.pad, std::span(parsed.fields.data(), parsed.fields.size())});

@@ -81,8 +81,10 @@ Json nodes_of(comm::Communicator& comm, bool bind) {
     }
     loader::OpenDevice open;
     if (device.number >= 0) open = [number = device.number] { return cuda::open_device(number); };
-    const auto messages = loader::try_device_messages(*node, comm::mpi_says_cuda(), open);
-    if (node->rank() == 0) mine["software"]["mpi_device_memory"] = messages;
+    std::vector<int> senders(static_cast<std::size_t>(node->size()), -1);
+    if (senders.size() > 1) senders[1] = 0;
+    const auto messages = loader::try_device_messages(*node, comm::mpi_says_cuda(), open, senders);
+    if (node->rank() == 0) mine["software"]["mpi_device_memory"] = messages.text;
   });
   std::array<std::uint64_t, 1> first{static_cast<std::uint64_t>(comm.rank())};
   node->all_reduce(first, comm::Op::min);

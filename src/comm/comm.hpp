@@ -95,6 +95,11 @@ class Communicator {
 template <class Work>
 void together(Communicator& comm, Work&& work);
 
+/// As together(), for what the ranks can do without: the lowest such rank's error in words, on all;
+/// empty where it failed on none.
+template <class Work>
+[[nodiscard]] std::string problem_of(Communicator& comm, Work&& work);
+
 /// Throws the same error on all ranks if any has one. Collective.
 void agree(Communicator& comm, const std::optional<Error>& mine);
 
@@ -115,6 +120,16 @@ void together(Communicator& comm, Work&& work) {
     mine = current_error(comm.rank());
   }
   agree(comm, mine);
+}
+
+template <class Work>
+std::string problem_of(Communicator& comm, Work&& work) {
+  try {
+    together(comm, work);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
 }
 
 }  // namespace faro::comm

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -60,6 +61,10 @@ class Device {
   [[nodiscard]] virtual int number() const noexcept = 0;  ///< CUDA's ordinal in this process
   /// "NVIDIA H100 80GB HBM3 (0000:17:00.0)"
   [[nodiscard]] virtual std::string name() const = 0;
+
+  /// Calls `work`, within which libraries that are given its memory, as MPI, find it to be the
+  /// thread's device.
+  virtual void with_current(const std::function<void()>& work) = 0;
 
   /// Error(memory) that says how much is free. 256-byte aligned.
   [[nodiscard]] virtual std::unique_ptr<Memory> allocate(std::uint64_t bytes) = 0;

@@ -128,6 +128,11 @@ class CudaDevice final : public Device {
   int number() const noexcept override { return number_; }
   std::string name() const override { return name_; }
 
+  void with_current(const std::function<void()>& work) override {
+    const Current current(number_);
+    work();
+  }
+
   std::unique_ptr<Memory> allocate(std::uint64_t bytes) override {
     const Current current(number_);
     void* memory = nullptr;

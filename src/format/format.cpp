@@ -64,6 +64,15 @@ void Format::outlined_fields(std::span<const std::byte> /*bytes*/, const Outline
   fail(ErrorCode::internal, "format {} has no outlines", name());
 }
 
+void parse(const Format& format, std::span<const std::byte> bytes, const Outline& outline,
+           std::uint64_t number, bool starts_shard, ParsedSample& out) {
+  if (outline.none()) {
+    format.fields(bytes, number, starts_shard, out);
+  } else {
+    format.outlined_fields(bytes, outline, out);
+  }
+}
+
 std::shared_ptr<const Format> make_format(const Spec& spec) {
   if (spec.name == "tar") return make_tar();
   if (spec.name == "raw") return make_raw(spec.raw_header, spec.raw_record);

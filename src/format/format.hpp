@@ -98,6 +98,11 @@ class Format {
                                ParsedSample& out) const;
 };
 
+/// The key and fields of a sample, by its outline where there is one. Arguments as of
+/// Format::fields().
+void parse(const Format& format, std::span<const std::byte> bytes, const Outline& outline,
+           std::uint64_t number, bool starts_shard, ParsedSample& out);
+
 /// What selects a format; stored in the manifest.
 struct Spec {
   std::string name = "auto";  ///< auto | tar | raw

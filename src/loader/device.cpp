@@ -60,8 +60,8 @@ std::string path_to(const DeviceChoice& device) {
            "what has come from other nodes";
   }
   return "this node's samples are read by the GPU where they lie in page-locked shared memory, or "
-         "decoded into page-locked memory first; other nodes' arrive in the host's memory, as MPI "
-         "is given no device memory";
+         "decoded into page-locked memory first; other nodes' arrive in the host's memory, or "
+         "with arrivals = device in the GPU's, where MPI brings them there";
 }
 
 DeviceChoice choose_device(const std::string& asked, comm::Communicator& world,

@@ -100,7 +100,8 @@ void Backoff::pause(exchange::Progress& progress, std::uint64_t seen) {
 }
 
 Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
-               comm::Communicator& world, comm::Communicator& node, Loader::Log log)
+               comm::Communicator& world, comm::Communicator& node, Loader::Log log,
+               const std::optional<DeviceArrivals>& arrivals)
     : config_(config),
       dataset_(dataset),
       node_(node),
@@ -122,7 +123,8 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
     options.send_bytes = run.remote->send_bytes;
     options.message_limit = run.remote->piece_bytes;
     options.usual_bytes = run.remote->usual_bytes;
-    take_arrivals(*run.remote, world);
+    take_arrivals(*run.remote, world, arrivals);
+    if (arrivals) options.hide = make_hide(*dataset.format, arrivals->programs);
   }
   options.heartbeat = std::min(1.0, config.peer_timeout / 4);
   options.grace = std::clamp(config.peer_timeout / 4, 1.0, 5.0);
@@ -149,10 +151,17 @@ Engine::Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
   if (threaded_) thread_ = Thread("exchange", [this] { drive(); });
 }
 
-void Engine::take_arrivals(const Remote& remote, comm::Communicator& world) {
+void Engine::take_arrivals(const Remote& remote, comm::Communicator& world,
+                           const std::optional<DeviceArrivals>& arrivals) {
   const bool shared = remote.way == exchange::Way::gathered && node_.size() > 1;
   comm::together(world, [&] {
     arrivals_.emplace(remote.arrivals, shared ? &node_ : nullptr);
+    if (arrivals) {
+      device_ = arrivals->device;
+      device_memory_ = device_->allocate(arrivals_->buffers_memory().size());
+      arrivals_->mirror_to(device_memory_->bytes());
+      return;
+    }
     // What most rounds use; the rest comes where one needs it.
     const auto usual = remote.usual_bytes / 8 * 9;
     arrivals_->prepare(usual * (shared ? static_cast<std::uint64_t>(node_.size()) : 1));
@@ -178,13 +187,19 @@ Engine::~Engine() {
   feeder_.reset();
   cache_.reset();  // it reads the arena
   // Messages may still come to it; the node's other ranks let go of theirs by themselves.
-  if (arrivals_ && exchange_->arrivals_in_danger()) arrivals_->abandon();
+  if (arrivals_ && exchange_->arrivals_in_danger()) {
+    arrivals_->abandon();
+    static_cast<void>(device_memory_.release());
+  }
   leases_->close();
 }
 
 bool Engine::step() noexcept {
   try {
-    return exchange_->advance();
+    if (!device_) return exchange_->advance();
+    bool moved = false;
+    device_->with_current([&] { moved = exchange_->advance(); });
+    return moved;
   } catch (...) {
     exchange_->abandon(comm::current_error(rounds_->rank()));
     return true;
@@ -341,8 +356,13 @@ void Engine::count_left_out(std::uint64_t epoch) {
 std::vector<std::span<std::byte>> Engine::memory() const {
   const auto segments = arena_.segments();
   std::vector<std::span<std::byte>> memory(segments.begin(), segments.end());
-  if (arrivals_) memory.push_back(arrivals_->memory());
+  if (arrivals_ && !arrivals_->mirrored()) memory.push_back(arrivals_->memory());
   return memory;
+}
+
+placement::Mirror Engine::mirror() const {
+  if (!arrivals_ || !arrivals_->mirrored()) return {};
+  return {arrivals_->buffers_memory(), device_memory_->bytes().data()};
 }
 
 std::uint64_t Engine::shared_resident() const {

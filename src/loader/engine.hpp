@@ -9,10 +9,12 @@
 #include "base/runtime.hpp"
 #include "exchange/exchange.hpp"
 #include "loader/dataset.hpp"
+#include "loader/device_arrivals.hpp"
 #include "loader/feeder.hpp"
 #include "loader/leases.hpp"
 #include "loader/placing.hpp"
 #include "loader/proof.hpp"
+#include "placement/placement.hpp"
 
 namespace faro::loader {
 
@@ -30,7 +32,8 @@ class Backoff {
 class Engine {
  public:
   Engine(const Config& config, const Dataset& dataset, const RunPlan& run,
-         comm::Communicator& world, comm::Communicator& node, Loader::Log log);
+         comm::Communicator& world, comm::Communicator& node, Loader::Log log,
+         const std::optional<DeviceArrivals>& arrivals);
   /// Leaves the rounds together with the other ranks, within peer_timeout.
   ~Engine();
 
@@ -59,14 +62,18 @@ class Engine {
   [[nodiscard]] exchange::Sent sent() const { return exchange_->sent(); }
   [[nodiscard]] Locality locality() const { return placing_.locality(); }
   /// The memory in which batches' bytes lie: all of the node's arena, what comes from other nodes.
+  /// Without mirror().
   [[nodiscard]] std::vector<std::span<std::byte>> memory() const;
+  /// Where what comes from other nodes lies on a device.
+  [[nodiscard]] placement::Mirror mirror() const;
   /// Bytes that this process has mapped of memory that the node's ranks share.
   [[nodiscard]] std::uint64_t shared_resident() const;
   /// Bytes of it that count as this rank's: its own segment of the arena, its share of the rest.
   [[nodiscard]] std::uint64_t shared_share() const;
 
  private:
-  void take_arrivals(const Remote& remote, comm::Communicator& world);
+  void take_arrivals(const Remote& remote, comm::Communicator& world,
+                     const std::optional<DeviceArrivals>& arrivals);
   void drive();
   /// Drives the exchange; what goes wrong in it ends it.
   bool step() noexcept;
@@ -92,6 +99,8 @@ class Engine {
   exchange::Schedule schedule_;
   Placing placing_;
   exchange::Arena arena_;
+  std::shared_ptr<cuda::Device> device_;  // nullptr: samples come into the host's memory
+  std::unique_ptr<cuda::Memory> device_memory_;
   std::optional<exchange::Arrivals> arrivals_;  // nothing where all ranks are on one node
   exchange::Progress progress_;
   std::shared_ptr<Leases> leases_;

@@ -13,6 +13,7 @@ struct Machine {
   std::uint32_t own_group = 1;        ///< ranks on this rank's node: not the same on all ranks
   std::uint64_t budget = UINT64_MAX;  ///< bytes of a rank
   std::uint32_t smallest_node = 1;    ///< fewest ranks of one, however node_ranks divides it
+  bool device_arrivals = false;       ///< other nodes' samples come into devices' memory
   std::uint64_t shared = UINT64_MAX;  ///< of them in the node's shared memory, for its arena
 };
 

@@ -45,6 +45,11 @@ exchange::Arrivals::Shape arrivals(const Remote& remote, const manifest::Manifes
   // Of a message: header and sections, and what room for it is rounded up by.
   const auto messages = std::min(lanes, samples);
   const auto head = sizeof(exchange::MessageHeader) + 64;
+  // For a device: its samples' places in the host's memory, what the host sees of them, and of
+  // each which part that is.
+  if (machine.device_arrivals) {
+    payload = checked_add(checked_mul(payload, 2), samples * sizeof(exchange::Hidden));
+  }
   const auto sections = (members + remote.parts - 1) / remote.parts * sizeof(exchange::Section);
   return {config.leases + 1,
           align_up(payload + samples * sizeof(std::uint64_t) + messages * (head + sections), page),
@@ -62,6 +67,7 @@ Remote plan_remote(const manifest::Manifest& manifest, const Config& config, con
   const exchange::Shape shape{mean, local, machine.ranks, machine.largest_node};
   remote.way = config.exchange == "gathered" ? exchange::Way::gathered
                : config.exchange == "direct" ? exchange::Way::direct
+               : machine.device_arrivals     ? exchange::Way::direct
                                              : exchange::choose_way(shape);
   const bool gathered = remote.way == exchange::Way::gathered;
   remote.direct_bytes = remote.message_bytes = exchange::expected_message(shape, 1, 1);

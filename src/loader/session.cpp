@@ -54,13 +54,15 @@ void check_same_settings(const Config& c, comm::Communicator& world) {
 }  // namespace
 
 Session::Session(const Config& given, std::unique_ptr<comm::Communicator> world,
-                 const Loader::Log& log, const Open& open)
+                 const Loader::Log& log, const Open& open,
+                 const std::optional<DeviceArrivals>& arrivals)
     : config_(given), log_(log), world_(std::move(world)) {
   comm::together(*world_, [&] { config_.validate(); });
   check_same_settings(config_, *world_);
   node_ = world_->split_by_node(static_cast<int>(config_.node_ranks));
   dataset_ = open(*world_);
-  const auto machine = inspect_machine(config_, *world_, *node_);
+  auto machine = inspect_machine(config_, *world_, *node_);
+  machine.device_arrivals = arrivals.has_value();
   comm::together(*world_, [&] {
     run_ = make_plan(dataset_.manifest, config_, machine);
     run_.plan.index_bytes = dataset_.index_cost.bytes;
@@ -73,7 +75,7 @@ Session::Session(const Config& given, std::unique_ptr<comm::Communicator> world,
         "MPI gives less than MPI_THREAD_MULTIPLE: the exchange works inside next(), and not while "
         "the consumer computes");
   }
-  engine_.emplace(config_, dataset_, run_, *world_, *node_, log_);
+  engine_.emplace(config_, dataset_, run_, *world_, *node_, log_, arrivals);
 }
 
 bool Session::begin_epoch() {

@@ -20,8 +20,9 @@ class Session {
 
   /// Collective.
   /// \param open gives the data set, collectively
+  /// \param arrivals where other nodes' samples come into the memory of a device
   Session(const Config& given, std::unique_ptr<comm::Communicator> world, const Loader::Log& log,
-          const Open& open);
+          const Open& open, const std::optional<DeviceArrivals>& arrivals = {});
 
   [[nodiscard]] const Plan& plan() const noexcept { return run_.plan; }
   bool begin_epoch();
@@ -30,6 +31,7 @@ class Session {
   void agree(const std::optional<Error>& mine) { engine_->agree(mine); }
   /// The memory in which batches' bytes lie.
   [[nodiscard]] std::vector<std::span<std::byte>> memory() const { return engine_->memory(); }
+  [[nodiscard]] placement::Mirror mirror() const { return engine_->mirror(); }
   [[nodiscard]] std::string shard(std::uint64_t sample) const;
   [[nodiscard]] EpochStats epoch_stats() const;
   [[nodiscard]] LoaderStats stats() const;

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/runtime.hpp"
+#include "comm/mpi.hpp"
 #include "order/order.hpp"
 
 namespace faro::loader {
@@ -49,6 +50,7 @@ Place choose_place(const std::string& asked, comm::Communicator& world, comm::Co
   place.choice = choose_device(asked, world, node,
                                [&](int number) { place.device = cuda::open_device(number); });
   if (place.choice.number < 0) place.device.reset();  // as another rank has none
+  place.mpi_says = comm::mpi_says_cuda();
   return place;
 }
 
@@ -87,7 +89,11 @@ TensorSession::TensorSession(const Config& given, const TensorConfig& tensors,
     if (bytes[0] >= config_.memory) throw too_small(config_.memory);
     inner.memory = config_.memory - bytes[0];
   }
-  session_.emplace(inner, world_->duplicate(), log, open);
+  arrivals_ = choose_arrivals(tensors.arrivals, inner, options.programs, *world_, place_.device,
+                              place_.mpi_says);
+  std::optional<DeviceArrivals> on_device;
+  if (arrivals_.claim) on_device = {place_.device, options.programs};
+  session_.emplace(inner, world_->duplicate(), log, open, on_device);
   comm::together(*world_, [&] {
     if (config_.memory == 0 && bytes[0] > session_->plan().budget_bytes) {
       throw too_small(session_->plan().budget_bytes);
@@ -124,10 +130,12 @@ void TensorSession::place_tensors(placement::Options options) {
     log_(fmt::format("warning (rank {}): skipped {}{}", world_->rank(), line,
                      count == told_samples ? "; what else is skipped is only counted" : ""));
   };
-  placement_ = place_.device
-                   ? placement::make_device(std::move(options), place_.device, session_->memory())
-                   : placement::make_host(std::move(options));
+  placement_ = place_.device ? placement::make_device(std::move(options), place_.device,
+                                                      session_->memory(), session_->mirror())
+                             : placement::make_host(std::move(options));
   if (place_.device) plan_.device += "; samples are " + placement_->path();
+  if (!arrivals_.text.empty()) plan_.device += "; other nodes' arrive " + arrivals_.text;
+  plan_.arrival_bytes = session_->mirror().host.size();
 }
 
 template <class Work>

@@ -19,6 +19,7 @@ namespace faro::loader {
 struct Place {
   DeviceChoice choice;
   std::shared_ptr<cuda::Device> device;  ///< nullptr: host memory
+  std::optional<bool> mpi_says = {};     ///< whether it takes device memory, by its own word
 };
 using ChoosePlace = std::function<Place(const std::string& asked, comm::Communicator& world,
                                         comm::Communicator& node)>;
@@ -60,6 +61,7 @@ class TensorSession {
   const Loader::Log log_;
   const std::unique_ptr<comm::Communicator> world_;
   Place place_;
+  ArrivalChoice arrivals_;
   TensorPlan plan_;
   std::optional<Session> session_;
   std::unique_ptr<placement::Placement> placement_;  // goes first: it has locked the memory above

@@ -15,10 +15,15 @@
 namespace faro::placement {
 namespace {
 
+bool lies_in(const cuda::GatherSample& sample, std::span<const std::byte> memory) {
+  return sample.from >= memory.data() &&
+         sample.from + sample.bytes <= memory.data() + memory.size();
+}
+
 class OnDevice final : public Maker {
  public:
   OnDevice(Options given, std::shared_ptr<cuda::Device> device,
-           std::span<const std::span<std::byte>> readable);
+           std::span<const std::span<std::byte>> readable, const Mirror& mirror);
   ~OnDevice() override;
   OnDevice(const OnDevice&) = delete;
   OnDevice& operator=(const OnDevice&) = delete;
@@ -47,6 +52,7 @@ class OnDevice final : public Maker {
   void forget_read_batches();
 
   std::shared_ptr<cuda::Device> device_;
+  Mirror mirror_;
   std::vector<std::unique_ptr<cuda::Memory>> locks_;
   std::string unlocked_;  // why something is not locked
   std::shared_ptr<DeviceRing> ring_;
@@ -69,8 +75,8 @@ class OnDevice final : public Maker {
 };
 
 OnDevice::OnDevice(Options given, std::shared_ptr<cuda::Device> device,
-                   std::span<const std::span<std::byte>> readable)
-    : Maker(std::move(given)), device_(std::move(device)) {
+                   std::span<const std::span<std::byte>> readable, const Mirror& mirror)
+    : Maker(std::move(given)), device_(std::move(device)), mirror_(mirror) {
   ring_ = std::make_shared<DeviceRing>(device_, options().layout);
   stream_ = device_->make_stream();
   std::size_t next = 0;
@@ -137,11 +143,8 @@ std::unique_ptr<Place> OnDevice::take() {
 }
 
 bool OnDevice::is_locked(const cuda::GatherSample& sample) const {
-  return std::ranges::any_of(locks_, [&](const auto& lock) {
-    const auto memory = lock->bytes();
-    return sample.from >= memory.data() &&
-           sample.from + sample.bytes <= memory.data() + memory.size();
-  });
+  return std::ranges::any_of(locks_,
+                             [&](const auto& lock) { return lies_in(sample, lock->bytes()); });
 }
 
 void OnDevice::make(std::size_t index, std::size_t number, transform::Bytes field,
@@ -158,6 +161,9 @@ void OnDevice::make(std::size_t index, std::size_t number, transform::Bytes fiel
   auto note = describe(made, decoded);
   if (note.from == slot.data()) {
     // decoded in place
+  } else if (lies_in(note, mirror_.host)) {
+    note.from = mirror_.device + (note.from - mirror_.host.data());
+    in_place_ = true;
   } else if (is_locked(note)) {
     in_place_ = true;
   } else if (note.bytes <= slot.size()) {
@@ -219,8 +225,9 @@ void OnDevice::settle(std::uint64_t kept) {
 }  // namespace
 
 std::unique_ptr<Placement> make_device(Options options, std::shared_ptr<cuda::Device> device,
-                                       std::span<const std::span<std::byte>> readable) {
-  return std::make_unique<OnDevice>(std::move(options), std::move(device), readable);
+                                       std::span<const std::span<std::byte>> readable,
+                                       const Mirror& mirror) {
+  return std::make_unique<OnDevice>(std::move(options), std::move(device), readable, mirror);
 }
 
 }  // namespace faro::placement

@@ -44,6 +44,13 @@ struct Layout {
 [[nodiscard]] Layout plan_layout(std::span<const transform::Program> programs,
                                  std::uint64_t samples, std::uint64_t batches, bool device = false);
 
+/// Memory of the host's where samples have their addresses, while a device has their bytes, at the
+/// same offsets.
+struct Mirror {
+  std::span<const std::byte> host;
+  const std::byte* device = nullptr;
+};
+
 struct Options {
   std::vector<transform::Program> programs;
   Layout layout;
@@ -81,12 +88,14 @@ class Placement {
 [[nodiscard]] std::unique_ptr<Placement> make_host(Options options);
 
 /// In a device's memory; the layout is planned for one.
+/// \param mirror memory in which batches' bytes may lie too; as readable, it outlives the placement
 /// \param readable memory in which the batches' bytes may lie, to be page-locked. What cannot be is
 ///     copied to memory that is. It must outlive the placement, and all batches that are given to
 ///     it go before it does.
 /// Errors: memory (the device's or page-locked), device.
-[[nodiscard]] std::unique_ptr<Placement> make_device(
-    Options options, std::shared_ptr<cuda::Device> device,
-    std::span<const std::span<std::byte>> readable);
+[[nodiscard]] std::unique_ptr<Placement> make_device(Options options,
+                                                     std::shared_ptr<cuda::Device> device,
+                                                     std::span<const std::span<std::byte>> readable,
+                                                     const Mirror& mirror = {});
 
 }  // namespace faro::placement

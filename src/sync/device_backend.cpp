@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "base/runtime.hpp"
+#include "cuda/claim.hpp"
 #include "sync/sync.hpp"
 
 namespace faro::sync {
@@ -19,6 +20,7 @@ class DeviceBackend final : public Backend {
         layout_(layout),
         options_(options),
         device_(std::move(device)),
+        claim_(device_->number(), cuda::Claim::By::nccl),
         collective_(std::move(collective)),
         notes_(device_->allocate_pinned(layout.buckets.size() * sizeof(Notes))),
         given_(device_->make_event()),
@@ -181,6 +183,7 @@ class DeviceBackend final : public Backend {
   const Layout& layout_;
   const GradientSyncOptions& options_;
   std::shared_ptr<cuda::Device> device_;
+  cuda::Claim claim_;
   std::unique_ptr<cuda::Collective> collective_;
   std::unique_ptr<cuda::Memory> notes_;
   std::unique_ptr<cuda::Event> given_;  // by the caller's stream

@@ -282,6 +282,8 @@ void TensorConfig::validate() const {
         "no tensors: declare one at least, with name, field and decode");
   check(device == "auto" || device == "host" || device == "cuda", ErrorCode::invalid_argument,
         "device = '{}' is unknown: give auto, host or cuda", device);
+  check(arrivals == "host" || arrivals == "device", ErrorCode::invalid_argument,
+        "arrivals = '{}' is unknown: give host or device", arrivals);
   check(transform_threads.value_or(0) <= 1024, ErrorCode::invalid_argument,
         "transform_threads = {} is out of range: at most 1024", transform_threads.value_or(0));
   check(max_pixels > 0 && max_pixels <= std::uint64_t{65'535} * 65'535, ErrorCode::invalid_argument,

@@ -80,6 +80,19 @@ Array Program::read_raw(Bytes field) const {
   return array;
 }
 
+bool Program::reads_in_place() const noexcept {
+  return !needs_host() && (spec_.decode == Decode::raw || spec_.decode == Decode::npy);
+}
+
+std::optional<std::uint64_t> Program::looked_at(Bytes field) const {
+  if (!reads_in_place()) return std::nullopt;
+  try {
+    return static_cast<std::uint64_t>(decode_array(field).elements.data() - field.data());
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 Array Program::decode_array(Bytes field) const {
   auto array = spec_.decode == Decode::npy ? read_npy(field) : read_raw(field);
   if (!ragged()) return array;

@@ -223,6 +223,7 @@ TensorSpec parse_tensor(const toml::table& table, std::string_view file) {
 void parse_common(const toml::table& table, std::string_view file, TensorConfig& config) {
   Keys keys(table, file, "[tensors]");
   keys.text("device", config.device);
+  keys.text("arrivals", config.arrivals);
   constexpr std::array<std::string_view, 2> policies{"error", "skip"};
   keys.choice("on_bad_sample", policies, config.on_bad_sample);
   if (const auto* node = table.get("transform_threads"); node != nullptr && node->is_string()) {

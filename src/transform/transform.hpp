@@ -74,6 +74,11 @@ class Program {
   [[nodiscard]] bool needs_host() const noexcept {
     return spec_.decode == Decode::label || ragged() || !registered_.empty();
   }
+  /// Whether that kernel reads the field itself, and not what decode() makes of it.
+  [[nodiscard]] bool reads_in_place() const noexcept;
+  /// The bytes at the field's start that decode() looks at all the same; nothing where it looks at
+  /// all of them, or the field is not what was declared.
+  [[nodiscard]] std::optional<std::uint64_t> looked_at(Bytes field) const;
   /// Whether the sample's elements are the tensor's, byte for byte.
   [[nodiscard]] bool is_copy(const Decoded& sample) const noexcept;
   /// What decode() gives, in bytes, at most.

@@ -60,6 +60,7 @@ class Reachable final : public cuda::Device {
   std::unique_ptr<cuda::Stream> make_stream() override { return std::make_unique<Copies>(); }
   std::unique_ptr<cuda::Event> make_event() override { return std::make_unique<AtOnce>(); }
   bool holds(const void*) const override { return false; }
+  void with_current(const std::function<void()>& work) override { work(); }
   std::unique_ptr<cuda::Stream> borrow_stream(void*) override { return make_stream(); }
 
  private:
@@ -91,19 +92,26 @@ OpenDevice opener(const std::shared_ptr<cuda::Device>& device) {
   return [device] { return device; };
 }
 
-/// What all ranks say, which is the same.
+/// What all ranks say, which is the same. \param senders by rank; else the first sends to the
+/// second
 std::string said(const Devices& devices, std::optional<bool> says,
-                 std::shared_ptr<comm::Network> network = nullptr) {
+                 std::shared_ptr<comm::Network> network = nullptr, std::vector<int> senders = {}) {
+  if (senders.empty()) senders.assign(devices.size(), -1);
+  if (devices.size() > 1 && senders[1] < 0) senders[1] = 0;
   auto comms = comm::make_threads({std::vector<int>(devices.size(), 0), true, network});
-  std::vector<std::string> all(devices.size());
+  std::vector<DeviceMessages> all(devices.size());
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < devices.size(); ++i) {
-    threads.emplace_back(
-        [&, i] { all[i] = try_device_messages(*comms[i], says, opener(devices[i]), 0.2); });
+    threads.emplace_back([&, i] {
+      all[i] = try_device_messages(*comms[i], says, opener(devices[i]), senders, 0.2);
+    });
   }
   for (auto& thread : threads) thread.join();
-  for (const auto& one : all) EXPECT_EQ(one, all[0]);
-  return all[0];
+  for (const auto& one : all) {
+    EXPECT_EQ(one.text, all[0].text);
+    EXPECT_EQ(one.carried, all[0].text.starts_with("yes"));
+  }
+  return all[0].text;
 }
 
 const auto device = std::make_shared<Reachable>();
@@ -111,11 +119,13 @@ const auto device = std::make_shared<Reachable>();
 TEST(DeviceMessages, AreTriedWhereMpiSaysThatItTakesThem) {
   EXPECT_SAYS(said({device, device}, true), "yes: ");
   EXPECT_SAYS(said({device, device, device}, true), "yes: ");
+  EXPECT_SAYS(said({device, device, device}, true, nullptr, {1, 2, 0}), "yes: ");
+  EXPECT_SAYS(said({device, device, device}, true, nullptr, {2, 2, 0}), "yes: ");
 }
 
 TEST(DeviceMessages, AreNotSentWhereTheyCannotBe) {
-  EXPECT_EQ(said({nullptr}, true), "not probed: no device");
-  EXPECT_EQ(said({device, nullptr}, true), "not probed: no device");
+  EXPECT_EQ(said({nullptr}, true), "not tried: no device");
+  EXPECT_EQ(said({device, nullptr}, true), "not tried: no device");
   EXPECT_SAYS(said({device}, true), "two ranks");
   EXPECT_SAYS(said({device, device}, std::nullopt), "MPI does not say");
   EXPECT_SAYS(said({device, device}, false), "host memory alone");
@@ -130,7 +140,7 @@ TEST(DeviceMessages, WhatComesIsLookedAt) {
 
 TEST(DeviceMessages, AFullDeviceIsNoError) {
   const auto full = std::make_shared<Reachable>(true);
-  EXPECT_SAYS(said({device, full}, true), "not probed: 0 bytes are free");
+  EXPECT_SAYS(said({device, full}, true), "not tried: 0 bytes are free");
 }
 
 }  // namespace

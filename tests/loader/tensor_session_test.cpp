@@ -36,8 +36,9 @@ struct Job {
         [this](comm::Communicator& world) { return loader::open_dataset(data.config, world, {}); },
         [this](const std::string&, comm::Communicator&, comm::Communicator&) {
           device = std::make_shared<EmulatedDevice>(seed, 2);
+          if (mpi_reaches) device->let_mpi_reach();
           stream = device->make_stream();
-          return loader::Place{{2, "cuda 2: emulated"}, device};
+          return loader::Place{{2, "cuda 2: emulated"}, device, mpi_reaches};
         });
   }
 
@@ -54,6 +55,7 @@ struct Job {
   }
 
   std::uint64_t seed;
+  bool mpi_reaches = false;
   Images data{[](auto number, auto& fields) { fields["raw"] = pixels(number, 3, 17); }};
   std::shared_ptr<EmulatedDevice> device;
   std::unique_ptr<cuda::Stream> stream;
@@ -100,6 +102,72 @@ TEST(TensorSession, OnADeviceTensorsHaveTheHostsBytes) {
                 right);
     }
   }
+}
+
+/// Other nodes' samples come into the device's memory: the pixels that a kernel reads, while the
+/// host sees what it decodes.
+TEST(TensorSession, SamplesMayArriveOnTheDevice) {
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    Job job(seed);
+    job.mpi_reaches = true;
+    job.data.tensors.arrivals = "device";
+    job.data.config.node_ranks = 1;
+    TensorLoader host(job.data.config, job.data.tensors);
+    const auto right = all_tensors(host, [](auto&, const Tensor& tensor) {
+      const auto* from = static_cast<const std::byte*>(tensor.data);
+      return std::vector<std::byte>(from, from + tensor.elements() * size_of(tensor.type));
+    });
+    auto session = job.open();
+    const auto& plan = session.tensor_plan();
+    if (job.data.world->size() == 1) {
+      EXPECT_EQ(plan.arrival_bytes, 0U);
+      EXPECT_EQ(plan.device.find("arrive"), std::string::npos) << plan.device;
+    } else {
+      EXPECT_GT(plan.arrival_bytes, 0U);
+      EXPECT_GE(job.device->device_bytes(), plan.ring_bytes + plan.arrival_bytes);
+      EXPECT_SAYS(plan.device, "other nodes' arrive in device memory, by MPI (yes: ");
+    }
+    EXPECT_EQ(all_tensors(session, [&](TensorBatch& batch,
+                                       const Tensor& tensor) { return job.read(batch, tensor); }),
+              right);
+    EXPECT_EQ(session.stats().remote_bytes > 0, job.data.world->size() > 1);
+  }
+}
+
+TEST(TensorSession, WhereSamplesArriveIsSaid) {
+  const auto text = [](const auto& change) {
+    Job job(1);
+    job.mpi_reaches = true;
+    job.data.tensors.arrivals = "device";
+    job.data.config.node_ranks = 1;
+    change(job);
+    const auto session = job.open();
+    EXPECT_EQ(session.tensor_plan().arrival_bytes, 0U);
+    return session.tensor_plan().device;
+  };
+  const auto unchanged = [](Job&) {};
+  if (comm::from_mpi(MPI_COMM_WORLD)->size() == 1) {
+    EXPECT_EQ(text(unchanged).find("arrive"), std::string::npos);
+    return;
+  }
+  EXPECT_SAYS(text([](Job& job) { job.data.tensors.arrivals = "host"; }),
+              "arrive in the host's memory (arrivals = host)");
+  EXPECT_SAYS(text([](Job& job) { job.mpi_reaches = false; }), "MPI says that it takes host");
+  EXPECT_SAYS(text([](Job& job) { job.data.config.verify = true; }), "verify reads them there");
+  EXPECT_SAYS(text([](Job& job) { job.data.config.exchange = "gathered"; }), "exchange = gathered");
+  EXPECT_SAYS(text([](Job& job) { job.data.tensors.tensors.pop_back(); }),
+              "every field is decoded");
+  const cuda::Claim nccl(2, cuda::Claim::By::nccl);
+  EXPECT_SAYS(text(unchanged), "NCCL has device 2");
+}
+
+TEST(TensorSession, MpiAndNcclDoNotShareADevice) {
+  using cuda::Claim;
+  const Claim mpi(7, Claim::By::mpi);
+  const Claim again(7, Claim::By::mpi);
+  const Claim other(8, Claim::By::nccl);
+  EXPECT_SAYS(error_of([] { const Claim nccl(7, Claim::By::nccl); }).what(),
+              "give arrivals = host");
 }
 
 /// What is left of an epoch is passed over, though the device still reads its last batch: it waits

@@ -102,7 +102,7 @@ struct EmulatedDevice::Engine : std::enable_shared_from_this<Engine> {
         break;
       }
     }
-    open(PROT_NONE);
+    open(at_rest);
     if (failed) {
       for (const auto& [native, queue] : streams) queue->clear();
     }
@@ -161,6 +161,7 @@ struct EmulatedDevice::Engine : std::enable_shared_from_this<Engine> {
   std::optional<Error> failed;
   std::optional<std::uint64_t> failing_allocation;
   std::optional<std::uint64_t> failing_work;
+  int at_rest = PROT_NONE;  // what the host may do with device memory
   bool locks_refused = false;
   std::uint64_t works = 0;
 
@@ -329,7 +330,7 @@ std::unique_ptr<cuda::Memory> EmulatedDevice::allocate(std::uint64_t bytes) {
   const std::scoped_lock lock(engine_->mutex);
   engine_->count_allocation();
   const auto memory = map(bytes, engine_->random);
-  mprotect(memory.data(), memory.size(), PROT_NONE);
+  mprotect(memory.data(), memory.size(), engine_->at_rest);
   return std::make_unique<Engine::Memory>(engine_, memory, Kind::device);
 }
 
@@ -392,6 +393,12 @@ void EmulatedDevice::fail_work(std::uint64_t n) {
   engine_->failing_work = n;
 }
 
+void EmulatedDevice::let_mpi_reach() {
+  const std::scoped_lock lock(engine_->mutex);
+  engine_->at_rest = PROT_READ | PROT_WRITE;
+  engine_->open(engine_->at_rest);
+}
+
 void EmulatedDevice::put(cuda::Stream& stream, std::function<bool()> work) {
   const std::scoped_lock lock(engine_->mutex);
   engine_->need_well();
@@ -419,7 +426,7 @@ std::vector<std::byte> EmulatedDevice::read(const void* memory, std::uint64_t by
   engine_->need_known(from, bytes);
   engine_->open(PROT_READ | PROT_WRITE);
   std::vector<std::byte> out(from, from + bytes);
-  engine_->open(PROT_NONE);
+  engine_->open(engine_->at_rest);
   return out;
 }
 

@@ -26,6 +26,7 @@ class EmulatedDevice final : public cuda::Device {
 
   [[nodiscard]] int number() const noexcept override;
   [[nodiscard]] std::string name() const override;
+  void with_current(const std::function<void()>& work) override { work(); }
   [[nodiscard]] std::unique_ptr<cuda::Memory> allocate(std::uint64_t bytes) override;
   [[nodiscard]] std::unique_ptr<cuda::Memory> allocate_pinned(std::uint64_t bytes) override;
   [[nodiscard]] std::unique_ptr<cuda::Memory> lock_pages(std::span<std::byte> memory) override;
@@ -41,6 +42,9 @@ class EmulatedDevice final : public cuda::Device {
   /// The n-th piece of work that runs from now on fails, and every call after it with
   /// Error(device).
   void fail_work(std::uint64_t n);
+
+  /// Device memory is the host's to touch from now on, as if MPI were aware of the device.
+  void let_mpi_reach();
 
   /// Puts work of the test's own on a stream: called again and again, in its turn, until it is
   /// true. It may read and write device memory, and must not call the device.

@@ -18,6 +18,7 @@ TEST(Spec, TomlSaysAllThatAStructSays) {
 epochs = 3                      # a run's own
 [tensors]
 device = "host"
+arrivals = "device"
 on_bad_sample = "skip"
 transform_threads = 4
 max_pixels = 1000000
@@ -50,6 +51,7 @@ classes = 1000
 )",
                                     "t.toml");
   EXPECT_EQ(config.device, "host");
+  EXPECT_EQ(config.arrivals, "device");
   EXPECT_EQ(config.on_bad_sample, BadSample::skip);
   EXPECT_EQ(config.transform_threads, 4U);
   EXPECT_EQ(config.max_pixels, 1'000'000U);
@@ -80,6 +82,12 @@ TEST(Spec, WhatIsWrongIsNamed) {
   EXPECT_SAYS(refused("tensor = 3"), "t.toml:1: tensor: tables [[tensor]] are wanted");
   EXPECT_SAYS(refused("[tensors]\nthreads = 3"), "t.toml:2: [tensors] has no key 'threads'");
   EXPECT_SAYS(refused("[tensors]\ndevice = 3"), "t.toml:2: device: a string is wanted");
+  EXPECT_SAYS(error_of([&] {
+                auto config = parse_tensors(with + "shape = [4, 4]", "t");
+                config.arrivals = "gpu";
+                config.validate();
+              }).what(),
+              "arrivals = 'gpu' is unknown: give host or device");
   EXPECT_SAYS(refused("[tensors]\non_bad_sample = \"x\""), "give one of error, skip");
   EXPECT_SAYS(refused("[tensors]\ntransform_threads = -1"), "a whole number from 0");
   EXPECT_SAYS(refused(with + "colour = 1"), "[[tensor]] has no key 'colour'; it has: name");
