@@ -98,7 +98,8 @@ struct GradientSyncOptions {
 /// With a device NCCL alone moves what is in its memory; MPI brings the ranks together and tells
 /// them of errors, all in host memory. For NCCL and a CUDA-aware MPI may wait for each other for
 /// ever when they work on one device at the same time: from ready() to the end of wait() a program
-/// must not give MPI any device memory either.
+/// must not give MPI any device memory either. faro's own MPI, which a TensorLoader with arrivals =
+/// device has given that device, is refused: device.
 class GradientSync {
  public:
   /// Collective. Initialises MPI if nobody has. Takes 8 bytes of memory an element; 4 on a device.

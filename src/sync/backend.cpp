@@ -1,3 +1,4 @@
+#include "cuda/claim.hpp"
 #include "sync/sync.hpp"
 
 namespace faro::sync {
@@ -15,6 +16,7 @@ std::unique_ptr<Backend> make_backend(std::span<const GradientParameter> paramet
   cuda::CollectiveId id{};
   comm::together(comm, [&] {
     device = cuda::open_device(options.device);
+    const cuda::Claim claim(options.device, cuda::Claim::By::nccl);  // before NCCL is called
     if (comm.rank() == 0) id = cuda::make_collective_id();
   });
   comm.broadcast(id, 0);

@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <thread>
 
 #include "../support/errors.hpp"
 #include "comm/mpi.hpp"
+#include "cuda/claim.hpp"
 #include "places.hpp"
 
 namespace faro::sync {
@@ -21,6 +24,26 @@ class GradientSyncOnDevice : public InEach {
     EXPECT_EQ(error.code(), code) << error.what();
     EXPECT_EQ(error.rank(), rank);
     EXPECT_SAYS(error.what(), part);
+  }
+
+  /// What a Session on an emulated device is refused with. \param prepare told of the device
+  Error refused(const std::function<void(test::EmulatedDevice&)>& prepare) {
+    auto device = std::make_shared<test::EmulatedDevice>(GetParam().seed);
+    auto collective =
+        std::make_unique<test::EmulatedCollective>(*device, comm::from_mpi(MPI_COMM_WORLD));
+    prepare(*device);
+    options_.device = 0;
+    return error_of([&] {
+      const Session session(model_.parameters(), options_, comm::from_mpi(MPI_COMM_WORLD),
+                            [&](auto all, const auto& layout, const auto& how, auto& ranks) {
+                              std::unique_ptr<Backend> backend;
+                              comm::together(ranks, [&] {
+                                backend = make_device_backend(all, layout, how, device,
+                                                              std::move(collective));
+                              });
+                              return backend;
+                            });
+    });
   }
 
   const int last_ = job_size() - 1;
@@ -133,24 +156,18 @@ TEST_P(GradientSyncOnDevice, BroadcastsTakeTheHostsMemoryTooButNotBoth) {
 }
 
 TEST_P(GradientSyncOnDevice, NoMemoryOnOneRankIsAnErrorOnAll) {
-  const bool odd = job_rank() == last_;
-  auto device = std::make_shared<test::EmulatedDevice>(GetParam().seed);
-  auto collective =
-      std::make_unique<test::EmulatedCollective>(*device, comm::from_mpi(MPI_COMM_WORLD));
-  if (odd) device->fail_allocation(2);
-  options_.device = 0;
-  const auto error = error_of([&] {
-    const Session session(model_.parameters(), options_, comm::from_mpi(MPI_COMM_WORLD),
-                          [&](auto all, const auto& layout, const auto& how, auto& ranks) {
-                            std::unique_ptr<Backend> backend;
-                            comm::together(ranks, [&] {
-                              backend = make_device_backend(all, layout, how, device,
-                                                            std::move(collective));
-                            });
-                            return backend;
-                          });
+  const auto error = refused([&](auto& device) {
+    if (job_rank() == last_) device.fail_allocation(2);
   });
   expect_error(error, ErrorCode::memory, last_, "no memory left");
+}
+
+TEST_P(GradientSyncOnDevice, WhatMpiBringsSamplesToIsNotSharedWithIt) {
+  std::optional<cuda::Claim> mpi;
+  const auto error = refused([&](auto& device) {
+    if (job_rank() == last_) mpi.emplace(device.number(), cuda::Claim::By::mpi);
+  });
+  expect_error(error, ErrorCode::device, last_, "give arrivals = host");
 }
 
 // What a program sees that asks for a device where there is none, or not on all ranks.
