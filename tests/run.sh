@@ -10,4 +10,4 @@ echo "== build"
 cmake --build --preset release
 echo "== test"
 # Tests of several ranks count as that many processors, so two of them do not share two cores.
-exec ctest --preset release --parallel "${FARO_TEST_JOBS:-$(nproc)}" "$@" </dev/null
+exec tests/support/ctest.sh --preset release --parallel "${FARO_TEST_JOBS:-$(nproc)}" "$@"
