@@ -145,7 +145,8 @@ struct TensorConfig {
   std::string arrivals = "host";
   BadSample on_bad_sample = BadSample::error;
   /// Threads that work on the next batch while the consumer computes; 0: none, the work is done in
-  /// next(); left out: the cores that the node's ranks leave free, 8 at most.
+  /// next(); left out: the cores that the node's ranks leave free, 8 at most, and with a GPU one at
+  /// least.
   std::optional<std::uint32_t> transform_threads;
   /// Pixels of the largest image that is decoded; a larger one is a bad sample before any memory is
   /// taken for it.

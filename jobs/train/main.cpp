@@ -12,6 +12,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <numeric>
+#include <string>
+#include <vector>
 
 #include "net.hpp"
 #include "source.hpp"
@@ -78,6 +81,39 @@ class Log {
   int rank_;
   std::ofstream file_;
 };
+
+/// Every rank's text, on rank 0.
+std::vector<std::string> of_all_ranks(const std::string& mine, int rank, int ranks) {
+  auto length = static_cast<int>(mine.size());
+  std::vector<int> lengths(static_cast<std::size_t>(ranks));
+  MPI_Gather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, 0, MPI_COMM_WORLD);
+  if (rank != 0) lengths.clear();
+  std::vector<int> begins(lengths.size());
+  std::exclusive_scan(lengths.begin(), lengths.end(), begins.begin(), 0);
+  std::string all(lengths.empty() ? 0 : static_cast<std::size_t>(begins.back() + lengths.back()),
+                  ' ');
+  MPI_Gatherv(mine.data(), length, MPI_CHAR, all.data(), lengths.data(), begins.data(), MPI_CHAR, 0,
+              MPI_COMM_WORLD);
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    texts.push_back(
+        all.substr(static_cast<std::size_t>(begins[i]), static_cast<std::size_t>(lengths[i])));
+  }
+  return texts;
+}
+
+/// Where each rank's tensors lie, and by which way they come: a line for ranks that say the same.
+void tell_places(Log& log, const std::vector<std::string>& places) {
+  for (std::size_t first = 0, end = 0; first < places.size(); first = end) {
+    while (end < places.size() && places[end] == places[first]) ++end;
+    const auto who = end - first == places.size() ? std::string()
+                     : end - first == 1
+                         ? " of rank " + std::to_string(first)
+                         : " of ranks " + std::to_string(first) + " to " + std::to_string(end - 1);
+    log.say("tensors%s: %s\n", who.c_str(), places[first].c_str());
+  }
+  log.write({{"placement", places}});
+}
 
 /// The net where the images are; where a rank cannot make it, an error on all.
 std::unique_ptr<Net> make_net(std::uint64_t seed, int device, int rank, int ranks) {
@@ -183,7 +219,8 @@ void run(const Options& options, int rank, int ranks) {
           static_cast<unsigned long long>(data->samples()),
           static_cast<unsigned long long>(data->steps()),
           static_cast<unsigned long long>(options.source.global_batch));
-  log.say("tensors: %s; gradients: %s\n", data->place().c_str(), sync.describe().c_str());
+  tell_places(log, of_all_ranks(data->place(), rank, ranks));
+  log.say("gradients: %s\n", sync.describe().c_str());
 
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] {

@@ -36,11 +36,13 @@ std::uint64_t own_processors(comm::Communicator& node) {
   return processors / std::max<std::uint64_t>(sharers, 1);
 }
 
-std::uint32_t choose_threads(const TensorConfig& config, comm::Communicator& node) {
+/// With a device the consumer's thread waits for it, and what next() did itself would have it idle:
+/// one thread at least.
+std::uint32_t choose_threads(const TensorConfig& config, bool device, comm::Communicator& node) {
   const auto processors = own_processors(node);
   const auto left = processors - std::min(processors, own_threads);
   return config.transform_threads.value_or(
-      static_cast<std::uint32_t>(std::min(left, most_threads)));
+      static_cast<std::uint32_t>(std::clamp<std::uint64_t>(left, device ? 1 : 0, most_threads)));
 }
 
 }  // namespace
@@ -68,7 +70,7 @@ TensorSession::TensorSession(const Config& given, const TensorConfig& tensors,
   });
   const auto node = world_->split_by_node(0);
   place_ = choose(tensors.device, *world_, *node);
-  options.threads = choose_threads(tensors, *node);
+  options.threads = choose_threads(tensors, place_.device != nullptr, *node);
   options.on_bad_sample = tensors.on_bad_sample;
   comm::together(*world_, [&] { plan_tensors(options); });
   std::array<std::uint64_t, 1> bytes{plan_.host_bytes};

@@ -54,6 +54,7 @@ class Train(Test):
         self.assertEqual(result.code, 0, str(result))
         with open(self.path("log"), encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
+        self.assertEqual(len(lines[0]["placement"]), ranks)
         return ([line["loss"] for line in lines if "loss" in line],
                 [line["accuracy"] for line in lines if "accuracy" in line], result)
 
@@ -94,7 +95,7 @@ class Train(Test):
         where = re.search("tensors: (host|cuda)", result.out)
         self.assertTrue(where, str(result))
         if where[1] == "host":  # which has said why
-            self.assertRegex(result.out, r"tensors: host \(.+\); gradients: ")
+            self.assertRegex(result.out, r"tensors: host \(.+\)\ngradients: ")
             self.assertEqual((losses, accuracies), (host, right))
             refused = self.launch(*options, "cuda", ranks=2)
             self.assertNotEqual(refused.code, 0, str(refused))

@@ -104,6 +104,12 @@ TEST(TensorSession, OnADeviceTensorsHaveTheHostsBytes) {
   }
 }
 
+TEST(TensorSession, OnADeviceOneThreadAtLeastWorksAhead) {
+  Job job(1);
+  EXPECT_FALSE(job.data.tensors.transform_threads);
+  EXPECT_GE(job.open().tensor_plan().threads, 1U);
+}
+
 /// Other nodes' samples come into the device's memory: the pixels that a kernel reads, while the
 /// host sees what it decodes.
 TEST(TensorSession, SamplesMayArriveOnTheDevice) {
