@@ -20,4 +20,9 @@ void huge_pages(std::span<std::byte> memory) noexcept {
   if (!pages.empty()) madvise(pages.data(), pages.size(), MADV_HUGEPAGE);
 }
 
+void small_pages(std::span<std::byte> memory) noexcept {
+  const auto pages = whole_pages(memory);
+  if (!pages.empty()) madvise(pages.data(), pages.size(), MADV_NOHUGEPAGE);
+}
+
 }  // namespace faro

@@ -12,5 +12,7 @@ namespace faro {
 /// first use of each 2 MiB (on most processors) that lie in it aligned; where the system grants
 /// none, nothing changes. Copies between private buffers gain up to a half.
 void huge_pages(std::span<std::byte> memory) noexcept;
+/// Asks for none, before it is touched.
+void small_pages(std::span<std::byte> memory) noexcept;
 
 }  // namespace faro

@@ -89,6 +89,8 @@ void Arrivals::mirror_to(std::span<std::byte> device) {
         "arrival buffers of {} ranks with {} bytes cannot be mirrored in {}", members_,
         buffers_memory().size(), device.size());
   device_ = device;
+  // What the host sees of samples lies here and there: with huge pages it would take all of it.
+  small_pages(buffers_memory());
 }
 
 std::span<std::byte> Arrivals::buffers_memory() const {

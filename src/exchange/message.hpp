@@ -16,7 +16,7 @@ namespace faro::exchange {
 ///
 /// Where samples come into a device's memory, their sizes are followed by a Hidden for each, and
 /// by what it leaves of each for the host; their bytes come last, all of them, in pieces of their
-/// own.
+/// own, from a multiple of apart_alignment on.
 struct MessageHeader {
   std::uint64_t round = 0;
   std::uint64_t sections = 0;
@@ -24,6 +24,9 @@ struct MessageHeader {
   std::uint64_t bytes = 0;  ///< of the whole message, header included
   std::uint64_t apart = 0;  ///< of them at the end, for the device
 };
+
+/// What a kernel reads at once.
+constexpr std::uint64_t apart_alignment = 16;
 
 /// What is for one rank.
 struct Section {

@@ -1,6 +1,7 @@
 #include "exchange/outgoing.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "format/format.hpp"
@@ -202,6 +203,11 @@ void Outgoing::set_apart(Message& message, std::span<const Hidden> hidden) {
     add(samples[i].first(begin));
     add(samples[i].subspan(begin + length));
   }
+  static constexpr std::array<std::byte, apart_alignment> zeros{};
+  const auto host = header.bytes - header.apart + message.head.size() * sizeof(std::uint64_t);
+  const auto gap = align_up(host, apart_alignment) - host;
+  header.bytes += gap;
+  add(std::span(zeros).first(gap));
   std::ranges::for_each(samples, add);
 }
 

@@ -27,12 +27,11 @@ struct ArrivalChoice {
   std::string text;                    ///< for people; empty where all ranks are on one node
 };
 
-/// Collective: the same place on all ranks.
-/// \param asked  host or device (TensorConfig::arrivals). Error(invalid_argument) where ranks ask
-///               for different ones.
+/// Collective: the same place on all ranks. Error(invalid_argument), on all of them, where one asks
+/// for the device's and the tensors, or what else bears on it, are not the same on all.
 /// \param device this rank's; nullptr: tensors are made on the host, as all ranks' are then
 /// \param says   what MPI says of itself
-[[nodiscard]] ArrivalChoice choose_arrivals(const std::string& asked, const Config& config,
+[[nodiscard]] ArrivalChoice choose_arrivals(const TensorConfig& tensors, const Config& config,
                                             std::span<const transform::Program> programs,
                                             comm::Communicator& world,
                                             const std::shared_ptr<cuda::Device>& device,

@@ -16,10 +16,12 @@ using OpenDevice = std::function<std::shared_ptr<cuda::Device>()>;
 
 struct DeviceMessages {
   bool carried = false;
-  std::string text;  ///< for people: "yes: ...", "no: ...", "not tried: ..."
+  std::string text;          ///< for people: "yes: ...", "no: ...", "not tried: ..."
+  bool left_behind = false;  ///< the communicator is, and MPI may still write to the device
 };
 
-/// Sends page-locked memory to the device memory of another rank, and looks at what has come.
+/// Sends the host's memory to the device memory of another rank, a few bytes and many, and looks at
+/// what has come.
 /// Collective; the same on all ranks; never an error.
 /// \param says    what MPI says of itself. Nothing is sent unless it says yes: it would take the
 ///                address for one of the host's.

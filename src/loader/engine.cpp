@@ -28,17 +28,6 @@ class Waiting {
   exchange::Exchange& exchange_;
 };
 
-/// By rank of the job: its node, told by the number in the job of the node's first rank.
-std::vector<std::uint32_t> map_nodes(comm::Communicator& world, comm::Communicator& node) {
-  std::array<std::uint64_t, 1> first{static_cast<std::uint64_t>(world.rank())};
-  node.all_reduce(first, comm::Op::min);
-  const std::array<std::uint32_t, 1> mine{static_cast<std::uint32_t>(first[0])};
-  const auto bytes = world.all_gather(std::as_bytes(std::span(mine)));
-  std::vector<std::uint32_t> nodes(static_cast<std::size_t>(world.size()));
-  std::memcpy(nodes.data(), bytes.data(), bytes.size());
-  return nodes;
-}
-
 exchange::ScheduleOptions schedule_options(const Config& config, const RunPlan& run) {
   return {config.seed,
           config.first_epoch,

@@ -1,6 +1,8 @@
 #include "loader/remote.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "base/error.hpp"
 #include "exchange/message.hpp"
@@ -17,6 +19,8 @@ constexpr std::uint64_t pieces_under_way = 4;
 // parcel, its size and the piece of the message.
 constexpr std::uint64_t known_bytes = 24;
 constexpr std::uint64_t parcel_bytes = 24 + 8 + 16;
+// For a device also what of it is hidden, and two pieces for what is not.
+constexpr std::uint64_t apart_bytes = sizeof(exchange::Hidden) + 2 * 16;
 
 std::uint64_t local_samples(const Config& config, const Machine& machine, std::uint64_t steps) {
   return checked_mul((config.global_batch + machine.ranks - 1) / machine.ranks, steps);
@@ -42,9 +46,10 @@ exchange::Arrivals::Shape arrivals(const Remote& remote, const manifest::Manifes
     payload += checked_mul(times, manifest.sizes.largest((members * local + times - 1) / times));
   }
   const auto lanes = groups(remote, machine) * remote.parts;
-  // Of a message: header and sections, and what room for it is rounded up by.
+  // Of a message: header and sections, and what room for it, and its samples' for a device, is
+  // rounded up by.
   const auto messages = std::min(lanes, samples);
-  const auto head = sizeof(exchange::MessageHeader) + 64;
+  const auto head = sizeof(exchange::MessageHeader) + 64 + exchange::apart_alignment;
   // For a device: its samples' places in the host's memory, what the host sees of them, and of
   // each which part that is.
   if (machine.device_arrivals) {
@@ -57,6 +62,16 @@ exchange::Arrivals::Shape arrivals(const Remote& remote, const manifest::Manifes
 }
 
 }  // namespace
+
+std::vector<std::uint32_t> map_nodes(comm::Communicator& world, comm::Communicator& node) {
+  std::array<std::uint64_t, 1> first{static_cast<std::uint64_t>(world.rank())};
+  node.all_reduce(first, comm::Op::min);
+  const std::array<std::uint32_t, 1> mine{static_cast<std::uint32_t>(first[0])};
+  const auto bytes = world.all_gather(std::as_bytes(std::span(mine)));
+  std::vector<std::uint32_t> nodes(static_cast<std::size_t>(world.size()));
+  std::memcpy(nodes.data(), bytes.data(), bytes.size());
+  return nodes;
+}
 
 Remote plan_remote(const manifest::Manifest& manifest, const Config& config, const Machine& machine,
                    std::uint64_t steps) {
@@ -109,7 +124,8 @@ RemoteBytes bytes_of(const Remote& remote, const manifest::Manifest& manifest, c
   }
   bytes.private_ += remote.send_bytes;
   bytes.private_ += checked_mul(share, samples * known_bytes);
-  bytes.private_ += checked_mul(share, local_samples(config, machine, steps) * parcel_bytes);
+  const auto each = parcel_bytes + (machine.device_arrivals ? apart_bytes : 0);
+  bytes.private_ += checked_mul(share, local_samples(config, machine, steps) * each);
   return bytes;
 }
 

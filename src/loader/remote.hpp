@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "comm/comm.hpp"
 #include "exchange/arrival.hpp"
 #include "exchange/route.hpp"
 #include "faro/config.hpp"
@@ -28,6 +30,11 @@ struct RemoteBytes {
   std::uint64_t shared = 0;    ///< arrival buffers in the node's shared memory
   std::uint64_t private_ = 0;  ///< those that are not; send buffers; what is known of own samples
 };
+
+/// By rank of the job: its node, told by the number in the job of the node's first rank.
+/// Collective.
+[[nodiscard]] std::vector<std::uint32_t> map_nodes(comm::Communicator& world,
+                                                   comm::Communicator& node);
 
 /// \param steps of a round
 [[nodiscard]] Remote plan_remote(const manifest::Manifest& manifest, const Config& config,

@@ -87,12 +87,13 @@ TensorSession::TensorSession(const Config& given, const TensorConfig& tensors,
                     "lower global_batch, leases, transform_threads or max_pixels",
                     bytes[0], plan_.batches, options.layout.samples, plan_.scratch_bytes, budget));
   };
-  if (config_.memory > 0) {
+  comm::together(*world_, [&] {
+    if (config_.memory == 0) return;
     if (bytes[0] >= config_.memory) throw too_small(config_.memory);
     inner.memory = config_.memory - bytes[0];
-  }
-  arrivals_ = choose_arrivals(tensors.arrivals, inner, options.programs, *world_, place_.device,
-                              place_.mpi_says);
+  });
+  arrivals_ =
+      choose_arrivals(tensors, inner, options.programs, *world_, place_.device, place_.mpi_says);
   std::optional<DeviceArrivals> on_device;
   if (arrivals_.claim) on_device = {place_.device, options.programs};
   session_.emplace(inner, world_->duplicate(), log, open, on_device);

@@ -92,7 +92,7 @@ class Train(Test):
         options = ("train", "--test", "test", "--max-steps", 20, "--device")
         host, right, _ = self.train(*options, "host", ranks=2)
         losses, accuracies, result = self.train(*options, "auto", ranks=2)
-        where = re.search("tensors: (host|cuda)", result.out)
+        where = re.search(r"tensors(?: of ranks? [^:]+)?: (host|cuda)", result.out)
         self.assertTrue(where, str(result))
         if where[1] == "host":  # which has said why
             self.assertRegex(result.out, r"tensors: host \(.+\)\ngradients: ")

@@ -94,8 +94,9 @@ OpenDevice opener(const std::shared_ptr<cuda::Device>& device) {
 
 /// What all ranks say, which is the same. \param senders by rank; else the first sends to the
 /// second
-std::string said(const Devices& devices, std::optional<bool> says,
-                 std::shared_ptr<comm::Network> network = nullptr, std::vector<int> senders = {}) {
+std::string said_by(const Devices& devices, const std::vector<std::optional<bool>>& says,
+                    std::shared_ptr<comm::Network> network = nullptr,
+                    std::vector<int> senders = {}) {
   if (senders.empty()) senders.assign(devices.size(), -1);
   if (devices.size() > 1 && senders[1] < 0) senders[1] = 0;
   auto comms = comm::make_threads({std::vector<int>(devices.size(), 0), true, network});
@@ -103,15 +104,21 @@ std::string said(const Devices& devices, std::optional<bool> says,
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     threads.emplace_back([&, i] {
-      all[i] = try_device_messages(*comms[i], says, opener(devices[i]), senders, 0.2);
+      all[i] = try_device_messages(*comms[i], says[i], opener(devices[i]), senders, 0.2);
     });
   }
   for (auto& thread : threads) thread.join();
   for (const auto& one : all) {
     EXPECT_EQ(one.text, all[0].text);
     EXPECT_EQ(one.carried, all[0].text.starts_with("yes"));
+    EXPECT_EQ(one.left_behind, all[0].text.starts_with("no, although"));
   }
   return all[0].text;
+}
+std::string said(const Devices& devices, std::optional<bool> says,
+                 std::shared_ptr<comm::Network> network = nullptr, std::vector<int> senders = {}) {
+  return said_by(devices, std::vector(devices.size(), says), std::move(network),
+                 std::move(senders));
 }
 
 const auto device = std::make_shared<Reachable>();
@@ -129,13 +136,15 @@ TEST(DeviceMessages, AreNotSentWhereTheyCannotBe) {
   EXPECT_SAYS(said({device}, true), "two ranks");
   EXPECT_SAYS(said({device, device}, std::nullopt), "MPI does not say");
   EXPECT_SAYS(said({device, device}, false), "host memory alone");
+  EXPECT_SAYS(said_by({device, device}, {true, false}), "host memory alone");
+  EXPECT_SAYS(said_by({device, device}, {true, std::nullopt}), "MPI does not say");
 }
 
 TEST(DeviceMessages, WhatComesIsLookedAt) {
   EXPECT_SAYS(said({device, device}, true, std::make_shared<Bad>(true, false)),
               "no, although MPI says so: wrong bytes");
   EXPECT_SAYS(said({device, device}, true, std::make_shared<Bad>(false, true)),
-              "no, although MPI says so: no message in 0.2 s");
+              "no, although MPI says so: a message does not come");
 }
 
 TEST(DeviceMessages, AFullDeviceIsNoError) {

@@ -174,6 +174,27 @@ TEST(TensorSession, MpiAndNcclDoNotShareADevice) {
   const Claim other(8, Claim::By::nccl);
   EXPECT_SAYS(error_of([] { const Claim nccl(7, Claim::By::nccl); }).what(),
               "give arrivals = host");
+  EXPECT_SAYS(error_of([] { const Claim late(8, Claim::By::mpi); }).what(), "NCCL has device 8");
+  { const Claim ends(9, Claim::By::mpi); }
+  const Claim next(9, Claim::By::nccl);
+}
+
+TEST(TensorSession, WhoHidesWhatOthersReadIsRefused) {
+  const int ranks = comm::from_mpi(MPI_COMM_WORLD)->size();
+  if (ranks == 1) GTEST_SKIP() << "needs a peer of other settings: run it on 2 ranks or more";
+  const auto refused = [&](const auto& change) {
+    Job job(1);
+    job.mpi_reaches = true;
+    job.data.tensors.arrivals = "device";
+    job.data.config.node_ranks = 1;
+    if (job.data.world->rank() == ranks - 1) change(job);
+    const auto error = error_of([&] { job.open(); });
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << error.what();
+    EXPECT_SAYS(error.what(), "are not the same as rank 0's");
+  };
+  refused([](Job& job) { job.data.tensors.arrivals = "host"; });
+  refused([](Job& job) { job.data.tensors.tensors.pop_back(); });
+  refused([](Job& job) { job.data.config.verify = true; });
 }
 
 /// What is left of an epoch is passed over, though the device still reads its last batch: it waits
