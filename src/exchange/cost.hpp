@@ -6,13 +6,13 @@
 
 namespace faro::exchange {
 
-/// Seconds of one core, fitted to tests/bench/rounds.py on a busy machine of 2 cores that up to 16
-/// ranks shared, within 0.65 to 1.45; see docs/performance.md.
+/// Seconds of one core, fitted to tests/bench/rounds.py on a quiet machine of 2 cores that up to 64
+/// ranks shared, within 0.67 to 1.64; see docs/performance.md.
 struct Costs {
-  double round = 0;         ///< a round by itself: not told from noise
-  double hop = 31e-6;       ///< for each doubling of the ranks: software, context switches included
-  double sample = 0.36e-6;  ///< from its place in the order to the batch
-  double message = 18e-6;   ///< sent and received, however long
+  double round = 40e-6;     ///< by itself
+  double hop = 24e-6;       ///< for each doubling of the ranks: software, context switches included
+  double sample = 0.11e-6;  ///< from its place in the order to the batch
+  double message = 19e-6;   ///< sent and received, however long
   double copy = 0.2e-9;     ///< of a byte into a message: 5 GB/s
   /// Of the network, for each doubling: not measured here; 2 us is what MPI needs from host to host
   /// on the networks of today's clusters.

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What a round of the exchange costs, against the number of ranks, and the model that is fitted to it.
 
-Samples of 240 bytes, all in memory, 16 or 64 of a rank in a step and 16 steps in a round (64 between nodes), so
-that rounds and not bytes are measured; ranks on one node (by pointer), then as if each had a node to itself (a message
-a pair of ranks and round). CPU time of a rank and round, least of the epochs after the first: on a machine with
-fewer cores than ranks, wall time is that times ranks over cores. Prints the constants of
-src/exchange/cost.hpp by least squares, and draws docs/round_cost.svg.
+Samples of 240 bytes, all in memory: 1,024 or 4,096 of a rank in a round on one node (by pointer), then 1,024
+as if each had a node to itself (a message a pair of ranks and round), so that rounds and not bytes are measured.
+CPU time of a rank and round, least of the epochs after the first: on a machine with fewer cores than ranks, wall
+time is that times ranks over cores. Prints the constants of src/exchange/cost.hpp by least squares, and draws
+docs/round_cost.svg.
 
     tests/bench/rounds.py build/release/bin/faro [--ranks 2 4 8 16 32 64] [--svg FILE]
 """
@@ -99,7 +99,7 @@ def main():
     parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64])
     parser.add_argument("--svg")
     options = parser.parse_args()
-    kinds = [("pointers, 256 samples", "#1f77b4", 16, []), ("pointers, 1,024 samples", "#17a", 64, []),
+    kinds = [("pointers, 1,024 samples", "#1f77b4", 16, []), ("pointers, 4,096 samples", "#17a", 64, []),
              ("messages, 1,024 samples", "#d62728", 16, ["--node-ranks", "1"])]
     series = []
     with tempfile.TemporaryDirectory(prefix="faro-rounds-", dir="/dev/shm") as directory:
