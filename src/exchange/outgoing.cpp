@@ -166,14 +166,11 @@ void Outgoing::start(Message& message) {
     head[words + 2 * section + 1] += sample.bytes.size();
     head.push_back(sample.bytes.size());
     header.bytes += sample.bytes.size();
-    if (hide_) {
-      const auto& block = manifest_.blocks[plan_->order.block(place.turn)];
-      hidden.push_back(
-          hide_(sample, block.first_sample + place.index, block.offset == 0 && place.index == 0));
-      message.pieces.push_back(sample.bytes);
-    } else if (!sample.bytes.empty()) {
-      message.pieces.push_back(sample.bytes);
-    }
+    if (hide_ || !sample.bytes.empty()) message.pieces.push_back(sample.bytes);
+    if (!hide_) continue;
+    const auto& block = manifest_.blocks[plan_->order.block(place.turn)];
+    hidden.push_back(
+        hide_(sample, block.first_sample + place.index, block.offset == 0 && place.index == 0));
   }
   if (hide_) set_apart(message, hidden);
   header.bytes += head.size() * sizeof(std::uint64_t);
